@@ -1,0 +1,33 @@
+"""Pure statistics over numbers and numpy arrays; imports nothing else of serin.
+
+Guardrails ask about harm at every look, so they must stay right under continuous looking:
+
+* `start`, `update`, `judge`: the streaming test of one guardrail of one service.
+* `encode`, `decode`: its state as a short text, to go on after a restart.
+* `RateConfig`, `LatencyConfig`, `Dispersion`: what is fixed before a run.
+* `Look`, `LatencyLook`: what is counted. `Evidence`, `Verdict`, `Rule`: what is answered.
+
+The methods are explained in docs/design/statistics.md.
+"""
+
+from serin.stats.config import Dispersion, LatencyConfig, RateConfig
+from serin.stats.guardrail import LatencyState, RateState, decode, encode, judge, start, update
+from serin.stats.looks import Evidence, LatencyLook, Look, Rule, Verdict
+
+__all__ = [
+    "Dispersion",
+    "Evidence",
+    "LatencyConfig",
+    "LatencyLook",
+    "LatencyState",
+    "Look",
+    "RateConfig",
+    "RateState",
+    "Rule",
+    "Verdict",
+    "decode",
+    "encode",
+    "judge",
+    "start",
+    "update",
+]

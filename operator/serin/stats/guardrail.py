@@ -1,0 +1,71 @@
+"""The streaming face of the guardrails: start, update, judge, encode, decode.
+
+One face for errors and for latency, so that the engine has one path for both. States are immutable values: an update
+returns a new one, and a look that turns out to be unusable is simply not fed.
+"""
+
+from __future__ import annotations
+
+from typing import Any, TypeAlias, overload
+
+from serin.stats.config import LatencyConfig, RateConfig
+from serin.stats.looks import Evidence, LatencyLook, Look
+
+
+class RateState: ...
+
+
+class LatencyState: ...
+
+
+Config: TypeAlias = RateConfig | LatencyConfig
+State: TypeAlias = RateState | LatencyState
+
+
+@overload
+def start(config: RateConfig) -> RateState: ...
+@overload
+def start(config: LatencyConfig) -> LatencyState: ...
+def start(config: Config) -> State:
+    """The state before the first look.
+
+    Raises:
+        ValueError: the config can't be judged, with a sentence that says what to write instead (for example a
+            `max_seconds` that is not one of `edges`).
+    """
+    raise NotImplementedError
+
+
+@overload
+def update(config: RateConfig, state: RateState, look: Look) -> RateState: ...
+@overload
+def update(config: LatencyConfig, state: LatencyState, look: LatencyLook) -> LatencyState: ...
+def update(config: Any, state: Any, look: Any) -> Any:
+    """The state after one more look.
+
+    Looks may be merged (counts and seconds added) or left out, as long as the choice does not depend on what
+    they contain. A rejection is remembered: the verdict stays Failing for the rest of the run.
+
+    Raises:
+        ValueError: an impossible look (see `Look`, `LatencyLook`); the state is unchanged.
+    """
+    raise NotImplementedError
+
+
+def judge(config: Config, state: State) -> Evidence:
+    """The verdict on everything seen so far. Pure; may be called at any time and any number of times."""
+    raise NotImplementedError
+
+
+def encode(config: Config, state: State) -> str:
+    """The state as a compact ASCII record (versioned, base64), for a checkpoint in status."""
+    raise NotImplementedError
+
+
+def decode(config: Config, record: str) -> State:
+    """The state that `encode` wrote; it goes on bit for bit as if never stopped.
+
+    Raises:
+        ValueError: not a record, an unknown version, or a record of another config, with a sentence.
+    """
+    raise NotImplementedError
