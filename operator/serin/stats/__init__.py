@@ -11,8 +11,9 @@ The methods are explained in docs/design/statistics.md.
 """
 
 from serin.stats.config import Dispersion, LatencyConfig, RateConfig
-from serin.stats.guardrail import LatencyState, RateState, decode, encode, judge, start, update
+from serin.stats.guardrail import decode, encode, judge, start, update
 from serin.stats.looks import Evidence, LatencyLook, Look, Rule, Verdict
+from serin.stats.state import LatencyState, RateState, State
 
 __all__ = [
     "Dispersion",
@@ -24,6 +25,7 @@ __all__ = [
     "RateConfig",
     "RateState",
     "Rule",
+    "State",
     "Verdict",
     "decode",
     "encode",

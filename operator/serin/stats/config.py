@@ -6,7 +6,12 @@ its plan of restarts before it sees the first request.
 
 from __future__ import annotations
 
+import itertools
+import math
 from dataclasses import dataclass, field
+
+MAX_EDGES = 64
+"""More edges would cost power (each shares the level) and room in status."""
 
 ASSUMED_TAU2 = 0.1
 """tau^2 when there is no history: two equal versions differ by a factor of e^(+-0.32) in a batch of 20 minutes.
@@ -90,3 +95,61 @@ class LatencyConfig:
     stages: tuple[float, ...]
     quantile: float = 0.95
     dispersion: Dispersion | tuple[Dispersion, ...] = field(default_factory=Dispersion)
+
+
+def check(config: RateConfig | LatencyConfig) -> None:
+    """Refuse a config that can't be judged.
+
+    Raises:
+        ValueError: with a sentence that says what to write instead.
+    """
+    if not 0 < config.alpha < 1:
+        raise ValueError(f"alpha is {config.alpha}; write a probability between 0 and 1, for example 0.05")
+    if config.min_requests < 0:
+        raise ValueError(f"minRequests is {config.min_requests}; write 0 or more")
+    if not config.stages or not all(0 < s < math.inf for s in config.stages):
+        raise ValueError("stages needs the planned seconds of each stage, all of them positive")
+    margin = config.worse_than_control
+    if margin is not None and not 0 <= margin < math.inf:
+        raise ValueError(f"worseThanControl is {margin}; write a share of 0 or more, for example 10%")
+    if isinstance(config, RateConfig):
+        _check_rate(config)
+    else:
+        _check_latency(config)
+
+
+def _check_rate(config: RateConfig) -> None:
+    shares = {"max": config.max_share, "warn": config.warn_share}
+    for name, share in shares.items():
+        if share is not None and not 0 < share < 1:
+            raise ValueError(f"{name} is {share}; write a share above 0% and below 100%, for example 1%")
+    if config.worse_than_control is None and config.max_share is None and config.warn_share is None:
+        raise ValueError("nothing to judge; give max, warn or worseThanControl")
+    _check_dispersion((config.dispersion,))
+
+
+def _check_latency(config: LatencyConfig) -> None:
+    edges = config.edges
+    if not 0 < config.quantile < 1:
+        raise ValueError(f"quantile is {config.quantile}; write a number between 0 and 1, for example 0.95")
+    if not 0 < len(edges) <= MAX_EDGES:
+        raise ValueError(f"the histogram has {len(edges)} edges; 1 to {MAX_EDGES} can be judged")
+    if edges[0] <= 0 or edges[-1] == math.inf or not all(a < b for a, b in itertools.pairwise(edges)):
+        raise ValueError("edges needs the histogram's upper bounds in seconds, positive, ascending, without +Inf")
+    if config.max_seconds is None and config.worse_than_control is None:
+        raise ValueError("nothing to judge; give max or worseThanControl")
+    if config.max_seconds is not None and config.max_seconds not in edges:
+        have = ", ".join(f"{edge:g}" for edge in edges)
+        raise ValueError(
+            f"max is {config.max_seconds:g} s, but the histogram has no edge there (edges: {have}); "
+            f"add the edge {config.max_seconds:g} to the service's buckets, or set max to one of these",
+        )
+    dispersion = config.dispersion
+    if isinstance(dispersion, tuple) and len(dispersion) != len(edges):
+        raise ValueError(f"{len(dispersion)} dispersions for {len(edges)} edges; give one, or one per edge")
+    _check_dispersion(dispersion if isinstance(dispersion, tuple) else (dispersion,))
+
+
+def _check_dispersion(dispersions: tuple[Dispersion, ...]) -> None:
+    if not all(0 <= d.value < math.inf for d in dispersions):
+        raise ValueError("tau2 is a variance: 0 or more, or None if there is no history")

@@ -6,26 +6,18 @@ returns a new one, and a look that turns out to be unusable is simply not fed.
 
 from __future__ import annotations
 
-from typing import Any, TypeAlias, overload
+from typing import TYPE_CHECKING, overload
 
-from serin.stats.config import LatencyConfig, RateConfig
-from serin.stats.looks import Evidence, LatencyLook, Look
+from serin.stats import advance, checkpoint, judgement
+from serin.stats.plan import plan_of
+from serin.stats.state import LatencyState, RateState, State, initial
 
-
-class RateState: ...
-
-
-class LatencyState: ...
-
-
-Config: TypeAlias = RateConfig | LatencyConfig
-State: TypeAlias = RateState | LatencyState
+if TYPE_CHECKING:
+    from serin.stats.config import LatencyConfig, RateConfig
+    from serin.stats.looks import Evidence, LatencyLook, Look
+    from serin.stats.plan import Config
 
 
-@overload
-def start(config: RateConfig) -> RateState: ...
-@overload
-def start(config: LatencyConfig) -> LatencyState: ...
 def start(config: Config) -> State:
     """The state before the first look.
 
@@ -33,39 +25,40 @@ def start(config: Config) -> State:
         ValueError: the config can't be judged, with a sentence that says what to write instead (for example a
             `max_seconds` that is not one of `edges`).
     """
-    raise NotImplementedError
+    return initial(plan_of(config))
 
 
 @overload
 def update(config: RateConfig, state: RateState, look: Look) -> RateState: ...
 @overload
 def update(config: LatencyConfig, state: LatencyState, look: LatencyLook) -> LatencyState: ...
-def update(config: Any, state: Any, look: Any) -> Any:
+def update(config: Config, state: State, look: Look | LatencyLook) -> State:
     """The state after one more look.
 
     Looks may be merged (counts and seconds added) or left out, as long as the choice does not depend on what
     they contain. A rejection is remembered: the verdict stays Failing for the rest of the run.
 
     Raises:
-        ValueError: an impossible look (see `Look`, `LatencyLook`); the state is unchanged.
+        ValueError: a look of the other kind, or with other edges; the state is unchanged.
     """
-    raise NotImplementedError
+    return advance.update(plan_of(config), state, look)
 
 
 def judge(config: Config, state: State) -> Evidence:
     """The verdict on everything seen so far. Pure; may be called at any time and any number of times."""
-    raise NotImplementedError
+    return judgement.judge(plan_of(config), state)
 
 
 def encode(config: Config, state: State) -> str:
     """The state as a compact ASCII record (versioned, base64), for a checkpoint in status."""
-    raise NotImplementedError
+    return checkpoint.pack(plan_of(config), state)
 
 
 def decode(config: Config, record: str) -> State:
     """The state that `encode` wrote; it goes on bit for bit as if never stopped.
 
     Raises:
-        ValueError: not a record, an unknown version, or a record of another config, with a sentence.
+        ValueError: not a record, an unknown version, or a record of another config, with a sentence. The config
+            includes the dispersion: keep the one that the run started with.
     """
-    raise NotImplementedError
+    return checkpoint.unpack(plan_of(config), record)

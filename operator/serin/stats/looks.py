@@ -7,6 +7,8 @@ simulator and the bench all read the same `Evidence`.
 from __future__ import annotations
 
 import enum
+import itertools
+import math
 from dataclasses import dataclass
 
 
@@ -64,6 +66,13 @@ class Look:
     canary_bad: int
     baking: bool = False
 
+    def __post_init__(self) -> None:
+        """Refuse what no server can have counted."""
+        _check_length(self.seconds)
+        if not (0 <= self.control_bad <= self.control_total and 0 <= self.canary_bad <= self.canary_total):
+            raise ValueError("a look needs 0 <= bad <= total for control and for the canary")
+        _check_baking(baking=self.baking, control_total=self.control_total)
+
 
 @dataclass(frozen=True, slots=True)
 class LatencyLook:
@@ -91,6 +100,16 @@ class LatencyLook:
     canary_total: int
     baking: bool = False
 
+    def __post_init__(self) -> None:
+        """Refuse what no histogram can have counted."""
+        _check_length(self.seconds)
+        if not len(self.edges) == len(self.control) == len(self.canary):
+            raise ValueError("a latency look needs one count per edge for control and for the canary")
+        for counts, total in ((self.control, self.control_total), (self.canary, self.canary_total)):
+            if any(below > above for below, above in itertools.pairwise((0, *counts, total))):
+                raise ValueError("a latency look needs cumulative counts: they may not fall from edge to edge to total")
+        _check_baking(baking=self.baking, control_total=self.control_total)
+
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
@@ -110,8 +129,8 @@ class Evidence:
         canary_total: all of the canary's requests.
         ratio: estimated ratio of the bad shares, canary / control, stratified by look; None without any bad request,
             inf if only the canary has bad ones.
-        ratio_low: lower end of a 95 % confidence sequence of `ratio`: valid at every look at once, made from the same
-            likelihood and the same overdispersion as the e-process. 0 if there is no lower bound yet.
+        ratio_low: lower end of a 95 % confidence sequence of `ratio` (valid at every look at once), widened by two
+            standard deviations of the overdispersion. 0 if there is no lower bound yet.
         ratio_high: upper end, inf if there is none yet.
         evidence: e-value as a multiple of its limit, of the rule that decided or of the one nearest to its limit; at
             1 or more it rejects. For the breaker: the bad share as a multiple of one half.
@@ -140,3 +159,13 @@ class Evidence:
     canary_p95: float | None = None
     edge: float | None = None
     phi: float = 1.0
+
+
+def _check_length(seconds: float) -> None:
+    if not (seconds > 0 and math.isfinite(seconds)):
+        raise ValueError(f"a look needs a positive length in seconds, not {seconds}")
+
+
+def _check_baking(*, baking: bool, control_total: int) -> None:
+    if baking and control_total:
+        raise ValueError("a look while baking has no control: give the new version's requests as the canary's")

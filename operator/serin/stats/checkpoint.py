@@ -1,0 +1,102 @@
+"""A state as a short text in status, exact to the last bit.
+
+The record is zlib over a packed header and raw little-endian arrays, in base64. It carries a version and a fingerprint
+of the config: a test that goes on under another level, margin or plan of restarts would be neither of the two.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import struct
+import zlib
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from serin.stats import ratio
+from serin.stats.looks import Rule
+from serin.stats.state import State
+
+if TYPE_CHECKING:
+    from serin.stats.plan import Plan
+
+VERSION = 1
+_HEADER = struct.Struct("<BIddIIbB4qd")
+_LARGEST = 1 << 20
+"""Bytes after decompression that a record may have: far above any real one, far below what could hurt."""
+
+
+def pack(plan: Plan, state: State) -> str:
+    """The record of a state."""
+    header = _HEADER.pack(
+        VERSION,
+        plan.fingerprint,
+        state.seconds,
+        state.bake_seconds,
+        state.started,
+        state.bake_started,
+        state.primary,
+        state.failed,
+        *state.tripped,
+        state.phi,
+    )
+    counts = np.concatenate([state.control, state.canary, state.bake]).astype("<i8")
+    arrays = (
+        # byte planes: the high bytes of counts and exponents lie side by side, where zlib finds them
+        counts.view(np.uint8).reshape(-1, 8).T.tobytes(),
+        state.wealth.astype("<f4").view(np.uint8).reshape(-1, 4).T.tobytes(),
+        state.variance.astype("<f4").tobytes(),
+        state.profile.astype("<f8").view(np.uint8).reshape(-1, 8).T.tobytes(),
+    )
+    return base64.b64encode(zlib.compress(header + b"".join(arrays), 9)).decode("ascii")
+
+
+def unpack(plan: Plan, record: str) -> State:
+    """The state of a record.
+
+    Raises:
+        ValueError: not a record, an unknown version, or a record of another config.
+    """
+    try:
+        inflate = zlib.decompressobj()
+        raw = inflate.decompress(base64.b64decode(record, validate=True), _LARGEST)
+        version, fingerprint, *header = _HEADER.unpack_from(raw)
+    except (binascii.Error, zlib.error, struct.error, ValueError) as error:
+        raise ValueError("the checkpoint is not a record of a guardrail; the run's evidence starts anew") from error
+    if version != VERSION:
+        raise ValueError(f"the checkpoint has version {version}, this program reads version {VERSION}")
+    if fingerprint != plan.fingerprint:
+        raise ValueError("the checkpoint belongs to other settings (alpha, limits, stages, edges or dispersion)")
+    cells = plan.thresholds + 1
+    sizes = (3 * cells * 8, plan.rows * len(plan.columns.excess) * 4, plan.rows * 4, ratio.KNOTS * 8)
+    if len(raw) != _HEADER.size + sum(sizes) or not inflate.eof:
+        raise ValueError("the checkpoint is cut short or too long; the run's evidence starts anew")
+    parts = np.split(np.frombuffer(raw, np.uint8, offset=_HEADER.size), np.cumsum(sizes)[:-1])
+    counts = _planes(parts[0], 8).view("<i8").astype(np.int64).reshape(3, cells)
+    seconds, bake_seconds, started, bake_started, primary, failed, *tripped, phi = header
+    if not (failed < len(Rule) and -1 <= primary < plan.thresholds):
+        raise ValueError("the checkpoint is damaged; the run's evidence starts anew")
+    bad, total, control_bad, control_total = tripped
+    return State(
+        seconds=seconds,
+        bake_seconds=bake_seconds,
+        started=started,
+        bake_started=bake_started,
+        primary=primary,
+        failed=failed,
+        tripped=(bad, total, control_bad, control_total),
+        phi=phi,
+        control=counts[0],
+        canary=counts[1],
+        bake=counts[2],
+        wealth=_planes(parts[1], 4).view("<f4").astype(np.float32).reshape(plan.rows, -1),
+        variance=parts[2].view("<f4").astype(np.float32),
+        profile=_planes(parts[3], 8).view("<f8").astype(np.float64),
+    )
+
+
+def _planes(
+    part: np.ndarray[tuple[int, ...], np.dtype[np.uint8]], width: int
+) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
+    return np.ascontiguousarray(part.reshape(width, -1).T).reshape(-1)

@@ -1,0 +1,154 @@
+"""What a config means for the arrays: which row is which rule, at which level, with which restarts.
+
+Errors are latency with one edge: a request is bad or not, as it is slower than an edge or not. So one plan, one
+update and one judgement serve both, and a fault in one of them can't hide from the other's tests.
+"""
+
+from __future__ import annotations
+
+import math
+import zlib
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import TYPE_CHECKING, TypeAlias
+
+import numpy as np
+
+from serin.stats import mixture
+from serin.stats.config import LatencyConfig, RateConfig, check
+
+if TYPE_CHECKING:
+    from serin.stats.mixture import Columns, Floats
+
+Config: TypeAlias = RateConfig | LatencyConfig
+
+RESTARTS = 11
+"""Restarts per stage; the last one of a stage starts with the next stage."""
+
+START_MASS = 0.5
+"""Mass of the start of the run; the other half is spread over the restarts."""
+
+BAKE_PART = 0.1
+"""Part of alpha that the bake may spend: half on the baseline's bound, half on the test against it."""
+
+BASELINE_FACTOR = 2.0
+"""While baking there is no control at the same time: what a day does to both versions must not roll back."""
+
+WARN_LEVEL = 0.05
+"""A warning needs evidence as well, but no more than this: it costs a look, not a rollout."""
+
+CEILING = 80.0
+"""Log wealth never needs to be larger than this: e^80 rejects at any level."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Plan:
+    """All constants of a guardrail's run. Rows: one per edge against control, then those below that are not None.
+
+    Attributes:
+        edges: upper bounds of the histogram in seconds; None for errors.
+        thresholds: number of edges, 1 for errors.
+        primary: index of the edge that `max` refers to; None if there is no `max`: the state then picks one.
+        compared: number of rows that compare with control by the margin: `thresholds`, or 0 without a margin.
+        level_row: row "worse than control at all" at the primary edge, the second half of the absolute rule.
+        max_row: row "above max". warn_row: row "above warn". baseline_row: row of the bake.
+        null_ratio: psi0, shape (rows,). tau2: shape (rows,). ceiling: shape (rows, 1).
+        limit: log(1/alpha) of the rules with control. bake_limit: the same of the bake.
+        restarts: seconds of each restart. restart_mass: mass of each of them.
+    """
+
+    config: Config
+    columns: Columns
+    edges: tuple[float, ...] | None
+    thresholds: int
+    primary: int | None
+    compared: int
+    level_row: int
+    max_row: int | None
+    warn_row: int | None
+    baseline_row: int
+    max_share: float | None
+    warn_share: float | None
+    null_ratio: Floats
+    tau2: Floats
+    ceiling: Floats
+    limit: float
+    bake_limit: float
+    restarts: Floats
+    restart_mass: float
+    fingerprint: int
+
+    @property
+    def rollback(self) -> bool:
+        """True if any rule but the breaker can roll back."""
+        return bool(self.compared) or self.max_row is not None
+
+    @property
+    def rows(self) -> int:
+        """Number of rows."""
+        return self.baseline_row + 1
+
+
+@lru_cache(maxsize=1024)
+def plan_of(config: Config) -> Plan:
+    """The plan of a config.
+
+    Raises:
+        ValueError: see `serin.stats.config.check`.
+    """
+    check(config)
+    edges, edge_tau2, primary, max_share, warn_share = _outline(config)
+    compared = len(edge_tau2) if config.worse_than_control is not None else 0
+    level_row = compared
+    max_row = None if max_share is None else level_row + 1
+    warn_row = None if warn_share is None else level_row + 1 + (max_row is not None)
+    baseline_row = level_row + 1 + (max_row is not None) + (warn_row is not None)
+    limit = -math.log(config.alpha * (1 - BAKE_PART))
+    rows = baseline_row + 1
+    null_ratio, tau2, ceiling = np.ones(rows), np.zeros(rows), np.full((rows, 1), CEILING)
+    null_ratio[:compared] += config.worse_than_control or 0.0
+    tau2[:compared] = edge_tau2[:compared]
+    tau2[[level_row, baseline_row]] = edge_tau2.max() if primary is None else edge_tau2[primary]
+    if max_row is not None:
+        ceiling[max_row] = limit + math.log(10)
+    if warn_row is not None:
+        ceiling[warn_row] = math.log(10 / WARN_LEVEL)
+    restarts = _restarts(config.stages)
+    return Plan(
+        config=config,
+        columns=mixture.columns(28, 6) if edges is None else mixture.columns(9, 3),
+        edges=edges,
+        thresholds=len(edge_tau2),
+        primary=primary,
+        compared=compared,
+        level_row=level_row,
+        max_row=max_row,
+        warn_row=warn_row,
+        baseline_row=baseline_row,
+        max_share=max_share,
+        warn_share=warn_share,
+        null_ratio=null_ratio,
+        tau2=tau2,
+        ceiling=ceiling,
+        limit=limit,
+        bake_limit=-math.log(config.alpha * BAKE_PART / 2),
+        restarts=restarts,
+        restart_mass=(1 - START_MASS) / len(restarts),
+        fingerprint=zlib.crc32(repr(config).encode()),
+    )
+
+
+def _outline(config: Config) -> tuple[tuple[float, ...] | None, Floats, int | None, float | None, float | None]:
+    """Edges, tau^2 of each, primary edge, max share and warn share."""
+    if isinstance(config, RateConfig):
+        return None, np.array([config.dispersion.value]), 0, config.max_share, config.warn_share
+    each = config.dispersion if isinstance(config.dispersion, tuple) else (config.dispersion,) * len(config.edges)
+    primary = None if config.max_seconds is None else config.edges.index(config.max_seconds)
+    max_share = None if config.max_seconds is None else 1 - config.quantile
+    return config.edges, np.array([d.value for d in each]), primary, max_share, None
+
+
+def _restarts(stages: tuple[float, ...]) -> Floats:
+    ends = np.cumsum(stages)
+    parts = np.arange(1, RESTARTS + 1) / RESTARTS
+    return np.concatenate([end - length + length * parts for end, length in zip(ends, stages, strict=True)])

@@ -1,0 +1,84 @@
+"""Everything a guardrail remembers: sums, never samples, and the same few hundred numbers on day 13 as on day one."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeAlias
+
+import numpy as np
+
+from serin.stats import ratio
+from serin.stats.plan import START_MASS
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from serin.stats.mixture import Floats, Wealth
+    from serin.stats.plan import Plan
+
+Counts: TypeAlias = "NDArray[np.int64]"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class State:
+    """The state of one guardrail. Treat it as opaque: `judge` reads it, `encode` stores it.
+
+    Attributes:
+        seconds: counted seconds with control. bake_seconds: counted seconds of the bake.
+        started: restarts that have started. bake_started: the same of the bake.
+        primary: the edge of the reported ratio, -1 while open.
+        failed: index into `Rule` of the first rule that rejected, 0 if none.
+        tripped: (bad, total, control's bad, control's total) of the look that tripped the breaker, or zeros.
+        control: control's bad requests at each edge, then its total; shape (edges + 1,). canary, bake: likewise.
+        phi: the overdispersion at `primary` of the last look.
+        wealth: log wealth, float32, shape (rows, columns).
+        variance: smoothed binomial variance per second, float32, shape (rows,).
+        profile: log likelihood of the ratio at `ratio.LOG_RATIO`, shape (knots,).
+    """
+
+    seconds: float
+    bake_seconds: float
+    started: int
+    bake_started: int
+    primary: int
+    failed: int
+    tripped: tuple[int, int, int, int]
+    phi: float
+    control: Counts
+    canary: Counts
+    bake: Counts
+    wealth: Wealth
+    variance: Wealth
+    profile: Floats
+
+    @property
+    def baking(self) -> bool:
+        """True once a look of the bake was seen."""
+        return self.bake_seconds > 0
+
+
+RateState = State
+LatencyState = State
+
+
+def initial(plan: Plan) -> State:
+    """The state before the first look: half of the mass bets from the start, equally on all edges."""
+    mass = np.full((plan.rows, 1), START_MASS)
+    mass[: plan.compared] /= max(plan.compared, 1)
+    nothing = np.zeros(plan.thresholds + 1, dtype=np.int64)
+    return State(
+        seconds=0.0,
+        bake_seconds=0.0,
+        started=0,
+        bake_started=0,
+        primary=-1 if plan.primary is None else plan.primary,
+        failed=0,
+        tripped=(0, 0, 0, 0),
+        phi=1.0,
+        control=nothing,
+        canary=nothing,
+        bake=nothing,
+        wealth=(np.log(mass) + plan.columns.log_prior).astype(np.float32),
+        variance=np.zeros(plan.rows, dtype=np.float32),
+        profile=np.zeros(ratio.KNOTS),
+    )
