@@ -26,7 +26,7 @@ def judge(plan: Plan, state: State) -> Evidence:
         multiple = max(multiple, 1.0)
     served = state.bake if state.baking else state.canary
     control_bad, control_total, canary_bad, canary_total = _counts(state, served)
-    best, low, high = _ratio(state, control_bad, canary_bad)
+    best, low, high = _ratio(plan, state, control_bad, canary_bad)
     if rule is Rule.BREAKER:
         canary_bad, canary_total, control_bad, control_total = state.tripped
         multiple = 2 * canary_bad / canary_total
@@ -74,7 +74,7 @@ def _counts(state: State, served: Counts) -> tuple[int, int, int, int]:
     return int(state.control[edge]), int(state.control[-1]), int(served[edge]), int(served[-1])
 
 
-def _ratio(state: State, control_bad: int, canary_bad: int) -> tuple[float | None, float, float]:
+def _ratio(plan: Plan, state: State, control_bad: int, canary_bad: int) -> tuple[float | None, float, float]:
     """The ratio with its interval; against the baseline of a bake it is the plain ratio, without one."""
     control_total, canary_total = int(state.control[-1]), int((state.bake if state.baking else state.canary)[-1])
     if state.primary < 0 or control_bad + canary_bad == 0 or not (control_total and canary_total):

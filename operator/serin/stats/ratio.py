@@ -1,8 +1,9 @@
 """The ratio of the bad shares with an interval that is valid at every look.
 
-The likelihood of the whole run, from its start and without restarts, is kept on a grid of log ratios. A ratio is in the confidence sequence while the mixture over the grid does not beat it by a factor of 20
-(Robbins 1970; Darling and Robbins 1967). Between the grid points the log likelihood, a smooth concave function, is a
-cubic spline: a sum over looks with different weights has no shorter exact form.
+The likelihood of the whole run, from its start and without restarts, is kept on a grid of log ratios. A ratio is in
+the confidence sequence while the mixture over the grid does not beat it by a factor of 20 (Robbins 1970; Darling and
+Robbins 1967). Between the grid points the log likelihood, a smooth concave function, is a cubic spline: a sum over
+looks with different weights has no shorter exact form.
 """
 
 from __future__ import annotations
