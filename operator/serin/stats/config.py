@@ -13,9 +13,13 @@ from dataclasses import dataclass, field
 MAX_EDGES = 64
 """More edges would cost power (each shares the level) and room in status."""
 
-ASSUMED_TAU2 = 0.1
-"""tau^2 when there is no history: two equal versions differ by a factor of e^(+-0.32) in a batch of 20 minutes.
-docs/design/statistics.md shows why this value."""
+ASSUMED_TAU2_ERRORS = 0.08
+"""tau^2 of a bad share when there is no history: two equal versions differ by a factor of e^(+-0.28), one standard
+deviation, over a batch of 20 minutes. docs/design/statistics.md shows why this value, and the next."""
+
+ASSUMED_TAU2_LATENCY = 0.03
+"""tau^2 of a slow share when there is no history: a factor of e^(+-0.17), which is what latencies that differ by a few
+per cent make of the share beyond a high edge."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +28,7 @@ class Dispersion:
 
     Args:
         tau2: variance of the log ratio of the bad shares of two equal groups over a batch of 20 minutes, >= 0. None:
-            not known, a cautious default is used (`ASSUMED_TAU2`).
+            not known, a cautious default is used.
         hours: hours of history that `tau2` was estimated from; 0 if none.
     """
 
@@ -35,11 +39,6 @@ class Dispersion:
     def assumed(self) -> bool:
         """True if the cautious default is used. Status says so."""
         return self.tau2 is None
-
-    @property
-    def value(self) -> float:
-        """The tau^2 in force."""
-        return ASSUMED_TAU2 if self.tau2 is None else self.tau2
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,5 +150,5 @@ def _check_latency(config: LatencyConfig) -> None:
 
 
 def _check_dispersion(dispersions: tuple[Dispersion, ...]) -> None:
-    if not all(0 <= d.value < math.inf for d in dispersions):
+    if not all(d.tau2 is None or 0 <= d.tau2 < math.inf for d in dispersions):
         raise ValueError("tau2 is a variance: 0 or more, or None if there is no history")

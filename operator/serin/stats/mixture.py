@@ -39,8 +39,9 @@ DISPERSION_FACTOR = 1.5
 GROSS_WEIGHT = 0.25
 """Part of the mixture that bets on gross harm."""
 
-GROSS_SHIFT = 4.0
-"""Gross harm is judged against a null that is moved by so many tau: pods that differ do not explain it."""
+GROSS_REACH = 7.0
+"""A bet on gross harm gains nothing until the log ratio is so many tau above the null: pods that differ do not get
+there, even within minutes, where they differ by more than tau."""
 
 GROSS_DISPERSION = 0.03
 """What remains of tau^2 in the phi of gross harm, whose null already contains most of it."""
@@ -54,19 +55,19 @@ class Columns:
         log_ratio: log(psi/psi0) of each alternative.
         excess: psi/psi0 - 1.
         log_prior: log of its part of the mixture; they sum to 1.
-        shift: by how many tau the null is moved.
+        reach: by how many tau the log ratio must exceed the null before the bet gains, 0 for no such demand.
         dispersion: factor on tau^2 in phi.
     """
 
     log_ratio: Floats
     excess: Floats
     log_prior: Floats
-    shift: Floats
+    reach: Floats
     dispersion: Floats
 
 
 def columns(small: int, gross: int) -> Columns:
-    """Log-spaced alternatives from 1.15 to 20: `small` with full overdispersion, `gross` with the shifted null."""
+    """Log-spaced alternatives from 1.15 to 20: `small` with full overdispersion, `gross` with reach."""
     ratio = np.concatenate([np.geomspace(1.15, 20.0, small), np.geomspace(1.5, 20.0, gross)])
     is_gross = np.arange(small + gross) >= small
     prior = np.where(is_gross, GROSS_WEIGHT / gross, (1.0 - GROSS_WEIGHT) / small)
@@ -74,7 +75,7 @@ def columns(small: int, gross: int) -> Columns:
         log_ratio=np.log(ratio),
         excess=ratio - 1.0,
         log_prior=np.log(prior),
-        shift=np.where(is_gross, GROSS_SHIFT, 0.0),
+        reach=np.where(is_gross, GROSS_REACH, 0.0),
         dispersion=np.where(is_gross, GROSS_DISPERSION, 1.0),
     )
 
@@ -113,11 +114,25 @@ def log_increment(
     Returns:
         Shape (..., rows, columns); finite for all finite input.
     """
-    null = null_ratio[..., None] * np.exp(np.sqrt(tau2)[..., None] * cols.shift)
-    due = share[..., None] * null
-    due = due / (1.0 - share[..., None] + due)
+    due = _due(share * null_ratio, 1.0 - share)[..., None]
+    shift = np.maximum(0.0, np.sqrt(tau2)[..., None] * cols.reach - _slack(cols, due))
+    due = np.where(cols.reach > 0, _due(due * np.exp(shift), 1.0 - due), due)
     gain = bad[..., None] * cols.log_ratio - trials[..., None] * np.log1p(due * cols.excess)
     return gain / (1.0 + excess_dispersion[..., None] * cols.dispersion)
+
+
+def _due(canary: Floats, control: Floats) -> Floats:
+    return canary / (canary + control)
+
+
+def _slack(cols: Columns, due: Floats) -> Floats:
+    """The log ratio above the null at which a bet begins to gain, shape (..., rows, columns).
+
+    The bet gains when the canary's part of the bad exceeds log(1 + q (r-1)) / log r, which lies between q and 1.
+    """
+    inner = np.clip(due, 1e-9, 1.0 - 1e-9)
+    even = np.log1p(inner * cols.excess) / cols.log_ratio
+    return np.log(even / (1.0 - even)) - np.log(inner / (1.0 - inner))
 
 
 def grow(wealth: Wealth, log_start: Floats, increment: Floats, ceiling: Floats) -> Wealth:

@@ -15,9 +15,10 @@ from typing import TYPE_CHECKING, TypeAlias
 import numpy as np
 
 from serin.stats import mixture
-from serin.stats.config import LatencyConfig, RateConfig, check
+from serin.stats.config import ASSUMED_TAU2_ERRORS, ASSUMED_TAU2_LATENCY, LatencyConfig, RateConfig, check
 
 if TYPE_CHECKING:
+    from serin.stats.config import Dispersion
     from serin.stats.mixture import Columns, Floats
 
 Config: TypeAlias = RateConfig | LatencyConfig
@@ -141,11 +142,15 @@ def plan_of(config: Config) -> Plan:
 def _outline(config: Config) -> tuple[tuple[float, ...] | None, Floats, int | None, float | None, float | None]:
     """Edges, tau^2 of each, primary edge, max share and warn share."""
     if isinstance(config, RateConfig):
-        return None, np.array([config.dispersion.value]), 0, config.max_share, config.warn_share
+        return None, np.array([_tau2(config.dispersion, ASSUMED_TAU2_ERRORS)]), 0, config.max_share, config.warn_share
     each = config.dispersion if isinstance(config.dispersion, tuple) else (config.dispersion,) * len(config.edges)
     primary = None if config.max_seconds is None else config.edges.index(config.max_seconds)
     max_share = None if config.max_seconds is None else 1 - config.quantile
-    return config.edges, np.array([d.value for d in each]), primary, max_share, None
+    return config.edges, np.array([_tau2(d, ASSUMED_TAU2_LATENCY) for d in each]), primary, max_share, None
+
+
+def _tau2(dispersion: Dispersion, assumed: float) -> float:
+    return assumed if dispersion.tau2 is None else dispersion.tau2
 
 
 def _restarts(stages: tuple[float, ...]) -> Floats:
