@@ -1,0 +1,17 @@
+"""Engines that answer a message: one protocol, and both phases behind it.
+
+Both stay maintained until the rollout from one to the other is done, and both can go on with a conversation that the
+other began.
+"""
+
+from serin_conversation.engines.base import Answer, ConversationEngine
+from serin_conversation.engines.phase3 import LastMessageEngine
+from serin_conversation.engines.phase4 import MultiTurnConversationEngine
+from serin_services.settings import EngineName
+
+__all__ = ["Answer", "ConversationEngine", "LastMessageEngine", "MultiTurnConversationEngine", "make_engine"]
+
+
+def make_engine(name: EngineName) -> ConversationEngine:
+    """Return the engine that the settings ask for."""
+    return LastMessageEngine() if name == "phase3" else MultiTurnConversationEngine()
