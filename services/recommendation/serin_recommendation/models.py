@@ -1,6 +1,6 @@
 """The bodies of the recommendation API."""
 
-import datetime
+import datetime as dt
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -20,7 +20,7 @@ class Context(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    time: datetime.time | None = Field(default=None, description="Local time of the user", examples=["20:30"])
+    time: dt.time | None = Field(default=None, description="Local time of the user", examples=["20:30"])
     weekday: Weekday | None = None
     persona: Persona | None = Field(default=None, description="Overrides what is known of the user")
 
