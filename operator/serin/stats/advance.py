@@ -14,7 +14,7 @@ from serin.stats.bounds import upper_share
 from serin.stats.config import LatencyConfig
 from serin.stats.evidence import strongest
 from serin.stats.looks import LatencyLook, Look, Rule
-from serin.stats.plan import BASELINE_FACTOR, START_MASS
+from serin.stats.plan import BASELINE_FACTOR, RESTART_SECONDS, START_MASS
 
 if TYPE_CHECKING:
     from serin.stats.mixture import Floats, Wealth
@@ -26,7 +26,6 @@ MEMORY_SECONDS = 120.0
 enough that phi does not depend on how the same traffic is cut into looks."""
 
 BREAKER_REQUESTS = 20
-BAKE_RESTART_SECONDS = 300.0
 WINDOW = (0.40, 0.995)
 """Restarts bet on the edges between these quantiles of control."""
 ENOUGH_FOR_EDGE = 20
@@ -150,11 +149,11 @@ def _starting(plan: Plan, state: State, *, baking: bool) -> tuple[int, int, Floa
     mass = np.zeros(plan.rows)
     if baking:
         # masses 1/(j(j+1)) sum to 1 without a planned end
-        due = int(state.bake_seconds // BAKE_RESTART_SECONDS)
+        due = int(state.bake_seconds // RESTART_SECONDS)
         mass[plan.baseline_row] = (1 - START_MASS) * (1 / (state.bake_started + 1) - 1 / (due + 1))
         return state.started, due, mass
     due = int(np.searchsorted(plan.restarts, state.seconds, side="right"))
-    mass[: plan.baseline_row] = (due - state.started) * plan.restart_mass
+    mass[: plan.baseline_row] = plan.begun[due] - plan.begun[state.started]
     if plan.compared > 1:
         mass[: plan.compared] *= _window(state)
     return due, state.bake_started, mass

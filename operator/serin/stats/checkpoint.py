@@ -75,7 +75,7 @@ def unpack(plan: Plan, record: str) -> State:
     parts = np.split(np.frombuffer(raw, np.uint8, offset=_HEADER.size), np.cumsum(sizes)[:-1])
     counts = _planes(parts[0], 8).view("<i8").astype(np.int64).reshape(3, cells)
     seconds, bake_seconds, started, bake_started, primary, failed, *tripped, phi = header
-    if not (failed < len(Rule) and -1 <= primary < plan.thresholds):
+    if not (failed < len(Rule) and -1 <= primary < plan.thresholds and started <= len(plan.restarts)):
         raise ValueError("the checkpoint is damaged; the run's evidence starts anew")
     bad, total, control_bad, control_total = tripped
     return State(

@@ -19,6 +19,7 @@ Shin, Ramdas and Rinaldo 2024, "E-detectors").
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -158,5 +159,6 @@ def log_evidence(wealth: Wealth, waiting: float) -> float:
         waiting: mass of restarts to come, in [0, 1]; it counts as 1 to 1.
     """
     cells = np.asarray(wealth, dtype=np.float64)
-    top = max(float(cells.max()), 0.0)
-    return top + float(np.log(np.exp(cells - top).sum() + waiting * np.exp(-top)))
+    rest = math.log(waiting) if waiting > 0 else -math.inf
+    top = max(float(cells.max()), rest)
+    return top + math.log(float(np.exp(cells - top).sum()) + math.exp(rest - top))

@@ -24,10 +24,14 @@ if TYPE_CHECKING:
 Config: TypeAlias = RateConfig | LatencyConfig
 
 RESTARTS = 11
-"""Restarts per stage; the last one of a stage starts with the next stage."""
+"""Wide restarts per stage; the last one of a stage starts with the next stage. They find small harm."""
+
+RESTART_SECONDS = 300.0
+"""Distance of the close restarts. They find large harm: a bet on five times the errors that began hours before the
+fault has lost so much that no restart but a fresh one can win."""
 
 START_MASS = 0.5
-"""Mass of the start of the run; the other half is spread over the restarts."""
+"""Mass of the start of the run; the other half is spread over the restarts, half of it on the wide ones."""
 
 BAKE_PART = 0.1
 """Part of alpha that the bake may spend: half on the baseline's bound, half on the test against it."""
@@ -55,7 +59,7 @@ class Plan:
         max_row: row "above max". warn_row: row "above warn". baseline_row: row of the bake.
         null_ratio: psi0, shape (rows,). tau2: shape (rows,). ceiling: shape (rows, 1).
         limit: log(1/alpha) of the rules with control. bake_limit: the same of the bake.
-        restarts: seconds of each restart. restart_mass: mass of each of them.
+        restarts: seconds of each restart, ascending. begun: mass of the restarts up to each one, with a 0 before them.
     """
 
     config: Config
@@ -76,7 +80,7 @@ class Plan:
     limit: float
     bake_limit: float
     restarts: Floats
-    restart_mass: float
+    begun: Floats
     fingerprint: int
 
     @property
@@ -109,12 +113,14 @@ def plan_of(config: Config) -> Plan:
     null_ratio, tau2, ceiling = np.ones(rows), np.zeros(rows), np.full((rows, 1), CEILING)
     null_ratio[:compared] += config.worse_than_control or 0.0
     tau2[:compared] = edge_tau2[:compared]
-    tau2[[level_row, baseline_row]] = edge_tau2.max() if primary is None else edge_tau2[primary]
+    tau2[level_row] = edge_tau2.max() if primary is None else edge_tau2[primary]
+    # the factor of 2 in the baseline takes the place of most of the overdispersion, as a bet on gross harm has it
+    tau2[baseline_row] = tau2[level_row] * mixture.GROSS_DISPERSION
     if max_row is not None:
         ceiling[max_row] = limit + math.log(10)
     if warn_row is not None:
         ceiling[warn_row] = math.log(10 / WARN_LEVEL)
-    restarts = _restarts(config.stages)
+    restarts, begun = _restarts(config.stages)
     return Plan(
         config=config,
         columns=mixture.columns(28, 6) if edges is None else mixture.columns(9, 3),
@@ -134,7 +140,7 @@ def plan_of(config: Config) -> Plan:
         limit=limit,
         bake_limit=-math.log(config.alpha * BAKE_PART / 2),
         restarts=restarts,
-        restart_mass=(1 - START_MASS) / len(restarts),
+        begun=begun,
         fingerprint=zlib.crc32(repr(config).encode()),
     )
 
@@ -153,7 +159,16 @@ def _tau2(dispersion: Dispersion, assumed: float) -> float:
     return assumed if dispersion.tau2 is None else dispersion.tau2
 
 
-def _restarts(stages: tuple[float, ...]) -> Floats:
+def _restarts(stages: tuple[float, ...]) -> tuple[Floats, Floats]:
+    """Seconds of all restarts, and the mass that has begun before the first, after the first, and so on."""
     ends = np.cumsum(stages)
     parts = np.arange(1, RESTARTS + 1) / RESTARTS
-    return np.concatenate([end - length + length * parts for end, length in zip(ends, stages, strict=True)])
+    wide = np.concatenate([end - length + length * parts for end, length in zip(ends, stages, strict=True)])
+    close = np.arange(1, int(ends[-1] // RESTART_SECONDS) + 1) * RESTART_SECONDS
+    at = np.concatenate([wide, close])
+    share = 0.5 if len(close) else 1.0
+    mass = np.concatenate(
+        [np.full(len(wide), share / len(wide)), np.full(len(close), (1 - share) / max(len(close), 1))]
+    )
+    order = np.argsort(at, kind="stable")
+    return at[order], (1 - START_MASS) * np.concatenate([[0.0], np.cumsum(mass[order])])
