@@ -3,15 +3,16 @@
 import asyncio
 import contextlib
 import errno
+import itertools
 import json
 import random
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import aiohttp
 
-from tests.load.plan import Plan, Target
+from tests.load.plan import Arrivals, Plan, Target
 from tests.load.report import INJECTED, NOBODY, Failure, Report
 from tests.load.traffic import Call, Traffic, make_traffic
 
@@ -72,11 +73,11 @@ class Load:
         self, session: aiohttp.ClientSession, target: Target, draw: random.Random, stop: asyncio.Event
     ) -> None:
         traffic = make_traffic(target.service, self.plan, draw)
-        start = due = time.monotonic()
-        while not stop.is_set():
-            due += draw.expovariate(target.rate) if self.plan.arrivals == "poisson" else 1.0 / target.rate
-            if due - start > self.plan.duration:
+        start = time.monotonic()
+        for offset in offsets(self.plan.arrivals, target.rate, draw):
+            if stop.is_set() or offset > self.plan.duration:
                 return
+            due = start + offset
             # A generator that is late sends at once; the delay is in the latency, where it belongs.
             if (pause := due - time.monotonic()) > 0:
                 with contextlib.suppress(TimeoutError):
@@ -120,6 +121,17 @@ class Load:
         )
         if kind is not None and self._on_failure is not None:
             self._on_failure(Failure(time.time() - seconds, target.service, url, variant, kind, seconds))
+
+
+def offsets(arrivals: Arrivals, rate: float, draw: random.Random) -> Iterator[float]:
+    """Yield, without end, when requests are due, in seconds from the start."""
+    if arrivals == "fixed":
+        # Counted and not added up, so that rounding never costs the last request.
+        yield from (number / rate for number in itertools.count(1))
+    offset = 0.0
+    while True:
+        offset += draw.expovariate(rate)
+        yield offset
 
 
 def judge(status: int, headers: dict[str, str], raw: bytes, call: Call) -> tuple[str | None, dict[str, Any] | None]:

@@ -65,7 +65,6 @@ def build(
         version="2",
         lifespan=lifespan,
         middleware=middleware,
-        max_body_size=settings.max_body_bytes,
         redoc_url=None,
     )
     app.state.runtime = runtime

@@ -59,7 +59,7 @@ _EXAMPLES: Final[dict[Intent, tuple[str, ...]]] = {
 _GENRES: Final[dict[str, tuple[str, ...]]] = {
     "action": ("action", "액션"),
     "animation": ("animation", "animated", "cartoon", "애니"),
-    "comedy": ("comedy", "funny", "코미디", "웃긴"),
+    "comedy": ("comedy", "comedies", "funny", "코미디", "웃긴"),
     "crime": ("crime", "detective", "범죄"),
     "documentary": ("documentary", "다큐"),
     "drama": ("drama", "드라마"),
