@@ -67,7 +67,7 @@ def update(plan: Plan, state: State, look: Look | LatencyLook) -> State:
         excess_dispersion=excess,
     )
     with np.errstate(divide="ignore"):
-        log_start = np.log(mass)[:, None] + plan.columns.log_prior
+        log_start = np.log(mass)
     level = plan.level_row
     phi = state.phi if seen.baking else 1.0 + float(excess[level])
     nothing = np.zeros_like(seen.canary)
@@ -145,17 +145,19 @@ def baseline_share(plan: Plan, state: State, primary: int) -> float:
 
 
 def _starting(plan: Plan, state: State, *, baking: bool) -> tuple[int, int, Floats]:
-    """Restarts begun with this look (of the stages, of the bake) and the mass that they bring to each row."""
-    mass = np.zeros(plan.rows)
+    """Restarts begun with this look (of the stages, of the bake), and the mass they bring, shape (rows, columns)."""
+    prior = plan.columns.prior
+    mass = np.zeros((plan.rows, len(prior)))
     if baking:
         # masses 1/(j(j+1)) sum to 1 without a planned end
         due = int(state.bake_seconds // RESTART_SECONDS)
-        mass[plan.baseline_row] = (1 - START_MASS) * (1 / (state.bake_started + 1) - 1 / (due + 1))
+        mass[plan.baseline_row] = (1 - START_MASS) * (1 / (state.bake_started + 1) - 1 / (due + 1)) * prior
         return state.started, due, mass
     due = int(np.searchsorted(plan.restarts, state.seconds, side="right"))
-    mass[: plan.baseline_row] = plan.begun[due] - plan.begun[state.started]
+    wide, close = plan.begun[:, due] - plan.begun[:, state.started]
+    mass[: plan.baseline_row] = wide * prior + close * plan.columns.close_prior
     if plan.compared > 1:
-        mass[: plan.compared] *= _window(state)
+        mass[: plan.compared] *= _window(state)[:, None]
     return due, state.bake_started, mass
 
 

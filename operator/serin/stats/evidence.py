@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 def waiting(plan: Plan, state: State) -> float:
     """Mass of the restarts that are still to come."""
-    return max(0.0, 1 - START_MASS - float(plan.begun[state.started]))
+    return max(0.0, 1 - START_MASS - float(plan.begun[:, state.started].sum()))
 
 
 def log_multiples(plan: Plan, state: State) -> dict[Rule, float]:

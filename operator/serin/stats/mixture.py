@@ -40,7 +40,7 @@ DISPERSION_FACTOR = 1.5
 GROSS_WEIGHT = 0.25
 """Part of the mixture that bets on gross harm."""
 
-GROSS_REACH = 7.0
+GROSS_REACH = 8.0
 """A bet on gross harm gains nothing until the log ratio is so many tau above the null: pods that differ do not get
 there, even within minutes, where they differ by more than tau."""
 
@@ -55,14 +55,16 @@ class Columns:
     Attributes:
         log_ratio: log(psi/psi0) of each alternative.
         excess: psi/psi0 - 1.
-        log_prior: log of its part of the mixture; they sum to 1.
+        prior: its part of the mixture; they sum to 1.
+        close_prior: its part at a close restart, where no bet on gross harm begins: pods differ most for minutes.
         reach: by how many tau the log ratio must exceed the null before the bet gains, 0 for no such demand.
         dispersion: factor on tau^2 in phi.
     """
 
     log_ratio: Floats
     excess: Floats
-    log_prior: Floats
+    prior: Floats
+    close_prior: Floats
     reach: Floats
     dispersion: Floats
 
@@ -75,7 +77,8 @@ def columns(small: int, gross: int) -> Columns:
     return Columns(
         log_ratio=np.log(ratio),
         excess=ratio - 1.0,
-        log_prior=np.log(prior),
+        prior=prior,
+        close_prior=np.where(is_gross, 0.0, 1.0 / small),
         reach=np.where(is_gross, GROSS_REACH, 0.0),
         dispersion=np.where(is_gross, GROSS_DISPERSION, 1.0),
     )

@@ -59,7 +59,8 @@ class Plan:
         max_row: row "above max". warn_row: row "above warn". baseline_row: row of the bake.
         null_ratio: psi0, shape (rows,). tau2: shape (rows,). ceiling: shape (rows, 1).
         limit: log(1/alpha) of the rules with control. bake_limit: the same of the bake.
-        restarts: seconds of each restart, ascending. begun: mass of the restarts up to each one, with a 0 before them.
+        restarts: seconds of each restart, ascending.
+        begun: mass of the wide and of the close restarts up to each one, with a 0 before them; shape (2, restarts + 1).
     """
 
     config: Config
@@ -160,15 +161,14 @@ def _tau2(dispersion: Dispersion, assumed: float) -> float:
 
 
 def _restarts(stages: tuple[float, ...]) -> tuple[Floats, Floats]:
-    """Seconds of all restarts, and the mass that has begun before the first, after the first, and so on."""
+    """Seconds of all restarts; mass of the wide and the close ones begun before the first, after it, and so on."""
     ends = np.cumsum(stages)
     parts = np.arange(1, RESTARTS + 1) / RESTARTS
     wide = np.concatenate([end - length + length * parts for end, length in zip(ends, stages, strict=True)])
     close = np.arange(1, int(ends[-1] // RESTART_SECONDS) + 1) * RESTART_SECONDS
     at = np.concatenate([wide, close])
-    share = 0.5 if len(close) else 1.0
-    mass = np.concatenate(
-        [np.full(len(wide), share / len(wide)), np.full(len(close), (1 - share) / max(len(close), 1))]
-    )
     order = np.argsort(at, kind="stable")
-    return at[order], (1 - START_MASS) * np.concatenate([[0.0], np.cumsum(mass[order])])
+    is_close = order >= len(wide)
+    half = (1 - START_MASS) / (2 if len(close) else 1)
+    mass = np.array([~is_close * half / len(wide), is_close * half / max(len(close), 1)])
+    return at[order], np.concatenate([np.zeros((2, 1)), np.cumsum(mass, axis=1)], axis=1)

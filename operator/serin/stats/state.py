@@ -78,7 +78,7 @@ def initial(plan: Plan) -> State:
         control=nothing,
         canary=nothing,
         bake=nothing,
-        wealth=(np.log(mass) + plan.columns.log_prior).astype(np.float32),
+        wealth=np.log(mass * plan.columns.prior).astype(np.float32),
         variance=np.zeros(plan.rows, dtype=np.float32),
         profile=np.zeros(ratio.KNOTS),
     )

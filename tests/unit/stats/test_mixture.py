@@ -34,7 +34,7 @@ def increment(
 
 def test_prior_is_a_distribution() -> None:
     """The mixture bets exactly the mass that it is given."""
-    assert np.exp(COLUMNS.log_prior).sum() == pytest.approx(1.0)
+    assert COLUMNS.prior.sum() == pytest.approx(1.0)
 
 
 @given(st.integers(0, 60), st.integers(0, 60), st.floats(0.01, 0.99), st.floats(1.0, 3.0))
@@ -94,14 +94,13 @@ def test_running_sum_equals_the_sum_over_restarts() -> None:
     rng = np.random.default_rng(1)
     looks, starts = 40, {0: 0.5, 7: 0.2, 20: 0.2, 33: 0.1}
     steps = rng.normal(-0.1, 0.5, (looks, 1, len(COLUMNS.excess)))
-    wealth = (np.log(starts[0]) + COLUMNS.log_prior)[None].astype(np.float32)
+    wealth = (np.log(starts[0]) + np.log(COLUMNS.prior))[None].astype(np.float32)
     never = np.full_like(steps[0], -np.inf)
     for i in range(looks):
-        begin = np.log(starts[i]) + COLUMNS.log_prior[None] if i in starts and i else never
+        begin = np.log(starts[i]) + np.log(COLUMNS.prior)[None] if i in starts and i else never
         wealth = mixture.grow(wealth, begin, steps[i], np.array([[80.0]]))
     expected = sum(
-        mass * (np.exp(COLUMNS.log_prior) * np.exp(steps[start:].sum(axis=(0, 1)))).sum()
-        for start, mass in starts.items()
+        mass * (COLUMNS.prior * np.exp(steps[start:].sum(axis=(0, 1)))).sum() for start, mass in starts.items()
     )
     assert mixture.log_evidence(wealth, 0.0) == pytest.approx(float(np.log(expected)), abs=1e-4)
 
