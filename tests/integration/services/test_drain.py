@@ -1,0 +1,62 @@
+"""A process that is told to stop under load fails no request."""
+
+import asyncio
+import signal
+import time
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import pytest
+
+from tests.load import Plan, Target, run
+
+BODY = {"user_id": "u-0001"}
+
+
+@pytest.mark.parametrize("connections", ["fresh", "keep"])
+async def test_sigterm_under_load_fails_nothing(start: Any, connections: Any) -> None:
+    """Traffic that still arrives during the drain is served; when it has moved away the process ends with code 0."""
+    process, url = start("recommendation", drain="1500ms")
+    plan = Plan((Target("recommendation", (url,), 100.0),), duration=1.8, connections=connections)
+    load = asyncio.create_task(run(plan))
+    await asyncio.sleep(0.8)
+    process.send_signal(signal.SIGTERM)
+    report = await load
+    assert process.poll() is None, "it must serve for the whole drain"
+    assert await asyncio.to_thread(process.wait, 10) == 0
+    assert report.own_failures == 0, report.sentence()
+    assert report.sent["recommendation"] > 100
+
+
+async def test_a_request_in_flight_is_finished_after_the_drain(start: Any) -> None:
+    """A slow request that is being served when the listening socket closes still gets its answer."""
+    process, url = start("recommendation", drain="500ms", fault_latency="1500ms")
+    async with aiohttp.ClientSession() as session:
+        process.send_signal(signal.SIGTERM)
+        begin = time.monotonic()
+        async with session.post(f"{url}/api/v2/recommend/personalized", json=BODY) as response:
+            assert response.status == 200
+            assert len((await response.json())["items"]) == 10
+        assert time.monotonic() - begin >= 1.5
+    assert await asyncio.to_thread(process.wait, 10) == 0
+
+
+async def test_a_second_signal_ends_at_once(start: Any) -> None:
+    """Somebody who can't wait for the drain sends the signal twice."""
+    process, _ = start("recommendation", drain="60s")
+    process.send_signal(signal.SIGTERM)
+    await asyncio.sleep(0.5)
+    assert process.poll() is None
+    process.send_signal(signal.SIGTERM)
+    begin = time.monotonic()
+    await asyncio.to_thread(process.wait, 10)
+    assert time.monotonic() - begin < 3
+
+
+def test_a_wrong_setting_stops_the_process(start: Any, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    """A release with a wrong setting never becomes ready, and its log names the setting."""
+    assert tmp_path.exists()
+    process, _ = start("recommendation", wait=False, engine="phase5")
+    assert process.wait(20) == 1
+    assert "engine" in capfd.readouterr().err
