@@ -50,6 +50,24 @@ _QUESTIONS: Final[dict[Language, dict[str, str]]] = {
 }
 _RECAP: Final[dict[Language, str]] = {"en": "So far you said: {said}", "ko": "지금까지 하신 말씀: {said}"}
 _ORDER: Final = ("era", "length", "genre")
+_KOREAN: Final = {
+    "new": "최신",
+    "classic": "고전",
+    "short": "짧은",
+    "long": "긴",
+    "action": "액션",
+    "animation": "애니메이션",
+    "comedy": "코미디",
+    "crime": "범죄",
+    "documentary": "다큐멘터리",
+    "drama": "드라마",
+    "fantasy": "판타지",
+    "horror": "공포",
+    "romance": "로맨스",
+    "science-fiction": "공상과학",
+    "thriller": "스릴러",
+}
+"""Korean word of each value of a slot."""
 
 
 def plain(language: Language, intent: Intent) -> str:
@@ -60,7 +78,11 @@ def plain(language: Language, intent: Intent) -> str:
 def wish(language: Language, slots: dict[str, str]) -> str:
     """Say what is being looked for, and ask for the first thing that is not known."""
     missing = next((slot for slot in ("genre", "length", "era") if slot not in slots), "")
-    known = " ".join(slots[slot] for slot in _ORDER if slot in slots)
+    words = [slots[slot] for slot in _ORDER if slot in slots]
+    if language == "ko":
+        known = " ".join(_KOREAN[word] for word in words)
+    else:
+        known = " ".join(words if "genre" in slots else ["something", *words])
     return _WISH[language].format(wish=known, question=_QUESTIONS[language][missing])
 
 

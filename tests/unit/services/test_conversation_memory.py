@@ -4,7 +4,8 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from serin_conversation.language import clip, intent_of, slots_of
+from serin_conversation import wording
+from serin_conversation.language import SLOTS, clip, intent_of, slots_of
 from serin_conversation.memory import WINDOW, Memory
 from serin_conversation.summary import SUMMARY_BYTES, summarise, text_rank
 
@@ -85,3 +86,12 @@ def test_slots_need_the_begin_of_a_word() -> None:
     """Neither "cold" nor "renew" names an era; endings behind a word do not matter."""
     assert slots_of("a cold case to renew") == {}
     assert slots_of("old comedies") == {"genre": "comedy", "era": "classic"}
+
+
+def test_every_slot_can_be_said_in_both_languages() -> None:
+    """No value of a slot is without words, and a wish without a genre is still a sentence."""
+    for slot, values in SLOTS.items():
+        for value in values:
+            assert value in wording.wish("en", {slot: value})
+            assert value not in wording.wish("ko", {slot: value})
+    assert wording.wish("en", {"length": "short"}) == "Looking for something short. Which genre?"
