@@ -14,7 +14,7 @@ from serin.stats.bounds import upper_share
 from serin.stats.config import LatencyConfig
 from serin.stats.evidence import strongest
 from serin.stats.looks import LatencyLook, Look, Rule
-from serin.stats.plan import BASELINE_FACTOR, RESTART_SECONDS, START_MASS
+from serin.stats.plan import BASELINE_FACTOR, LONE_BASELINE_FACTOR, RESTART_SECONDS, START_MASS
 
 if TYPE_CHECKING:
     from serin.stats.mixture import Floats, Wealth
@@ -136,11 +136,12 @@ def _rows(plan: Plan, state: State, seen: _Counted, primary: int) -> tuple[Float
 def baseline_share(plan: Plan, state: State, primary: int) -> float:
     """The bad share that the new version may have while baking.
 
-    Control's share over the run, at its upper confidence bound, times the margin or 2, whichever is more; and never
-    less than `max`, if there is one.
+    Control's share over the run, at its upper confidence bound, times 2 and never less than `max`; without a `max`,
+    times 5. A larger margin against control counts here too.
     """
     bound = upper_share(int(state.control[primary]), int(state.control[-1]), plan.bake_limit * state.phi)
-    margin = max(BASELINE_FACTOR, 1.0 + (plan.config.worse_than_control or 0.0))
+    factor = BASELINE_FACTOR if plan.max_share is not None else LONE_BASELINE_FACTOR
+    margin = max(factor, 1.0 + (plan.config.worse_than_control or 0.0))
     return min(1.0, max(bound * margin, plan.max_share or 0.0))
 
 

@@ -39,6 +39,9 @@ BAKE_PART = 0.1
 BASELINE_FACTOR = 2.0
 """While baking there is no control at the same time: what a day does to both versions must not roll back."""
 
+LONE_BASELINE_FACTOR = 5.0
+"""The same without a `max`: nobody has said what is too much, so only what no usual incident does rolls back."""
+
 WARN_LEVEL = 0.05
 """A warning needs evidence as well, but no more than this: it costs a look, not a rollout."""
 
@@ -115,7 +118,7 @@ def plan_of(config: Config) -> Plan:
     null_ratio[:compared] += config.worse_than_control or 0.0
     tau2[:compared] = edge_tau2[:compared]
     tau2[level_row] = edge_tau2.max() if primary is None else edge_tau2[primary]
-    # the factor of 2 in the baseline takes the place of most of the overdispersion, as a bet on gross harm has it
+    # the factor in the baseline takes the place of most of the overdispersion, as a bet on gross harm has it
     tau2[baseline_row] = tau2[level_row] * mixture.GROSS_DISPERSION
     if max_row is not None:
         ceiling[max_row] = limit + math.log(10)
