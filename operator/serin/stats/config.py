@@ -13,8 +13,8 @@ from dataclasses import dataclass, field
 MAX_EDGES = 64
 """More edges would cost power (each shares the level) and room in status."""
 
-ASSUMED_TAU2_ERRORS = 0.07
-"""tau^2 of a bad share when there is no history: two equal versions differ by a factor of e^(+-0.26), one standard
+ASSUMED_TAU2_ERRORS = 0.08
+"""tau^2 of a bad share when there is no history: two equal versions differ by a factor of e^(+-0.28), one standard
 deviation, over a batch of 20 minutes. docs/design/statistics.md shows why this value, and the next."""
 
 ASSUMED_TAU2_LATENCY = 0.03

@@ -58,6 +58,8 @@ def multiple(evidence: Evidence) -> str:
         return ""
     if evidence.ratio_low == 0 and math.isinf(evidence.ratio_high):
         return "" if math.isinf(evidence.ratio) else f"{_short(evidence.ratio)}x"
+    if math.isinf(evidence.ratio):
+        return f"at least {_short(evidence.ratio_low)}x"
     ends = f"[{_short(evidence.ratio_low)}, {_short(evidence.ratio_high)}]"
     return f"{_short(evidence.ratio)}x {ends}"
 

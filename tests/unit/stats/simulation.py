@@ -12,6 +12,7 @@ from __future__ import annotations
 import itertools
 import math
 import sys
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -183,7 +184,7 @@ def print_errors(runs: int) -> None:
             line(
                 f"  {name}, {'24 h history' if known else 'no history'}",
                 runs,
-                lambda seed, rps=rps, noisy=noisy, known=known: error_run(seed, rps, 0.05, known=known, noisy=noisy),
+                partial(error_run, rps=rps, weight=0.05, known=known, noisy=noisy),
                 healthy=True,
             )
     print("Errors, minutes until the rollback, 24 h history")
@@ -192,9 +193,7 @@ def print_errors(runs: int) -> None:
             line(
                 f"  {name}, x{factor:g}{' after 3 h' if onset else ''}",
                 max(20, runs // 5),
-                lambda seed, rps=rps, noisy=noisy, f=factor, onset=onset: error_run(
-                    seed, rps, 0.05, known=True, noisy=noisy, factor=f, onset=onset
-                ),
+                partial(error_run, rps=rps, weight=0.05, known=True, noisy=noisy, factor=factor, onset=onset),
                 healthy=False,
             )
     print("Errors, false rollbacks in a bake of 1 h after 5 h at 50 %, no history")
@@ -203,7 +202,7 @@ def print_errors(runs: int) -> None:
             line(
                 f"  {name}, {'no max' if limit is None else 'max 1 %'}",
                 max(20, runs // 2),
-                lambda seed, rps=rps, noisy=noisy, limit=limit: bake_run(seed, rps, noisy=noisy, limit=limit),
+                partial(bake_run, rps=rps, noisy=noisy, limit=limit),
                 healthy=True,
             )
 
@@ -215,7 +214,7 @@ def print_latency(runs: int) -> None:
         line(
             f"  arms differ by {100 * deviation:.0f} %",
             max(20, runs // 5),
-            lambda seed, d=deviation: latency_run(seed, 1000, 0.05, deviation=d, factor=1.0, tau2=None),
+            partial(latency_run, rps=1000.0, weight=0.05, deviation=deviation, factor=1.0, tau2=None),
             healthy=True,
         )
     print("Latency, minutes until the rollback, arms do not differ")
@@ -223,7 +222,7 @@ def print_latency(runs: int) -> None:
         line(
             f"  {rps:.0f} requests/s, x{factor:g}, {'no history' if tau2 is None else f'tau2 {tau2:g}'}",
             max(20, runs // 20),
-            lambda seed, rps=rps, f=factor, t=tau2: latency_run(seed, rps, 0.05, deviation=0.0, factor=f, tau2=t),
+            partial(latency_run, rps=rps, weight=0.05, deviation=0.0, factor=factor, tau2=tau2),
             healthy=False,
         )
 
@@ -235,7 +234,7 @@ def print_short(runs: int) -> None:
         line(
             f"  {rps:.0f} requests/s, canary {100 * weight:.0f} %, {'+60 ms' if latency else '5 % against 0.2 %'}",
             max(20, runs // 10),
-            lambda seed, rps=rps, w=weight, latency=latency: short_run(seed, rps, w, latency=latency),
+            partial(short_run, rps=rps, weight=weight, latency=latency),
             healthy=False,
         )
 

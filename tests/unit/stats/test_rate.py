@@ -278,3 +278,28 @@ def test_false_rollback_is_bounded_under_any_stopping() -> None:
             state = update(config, state, Look(60.0, int(totals[0]), int(bad[0]), int(totals[1]), int(bad[1])))
         failed += state.failed > 0
     assert failed <= 200 * 0.1 + 3 * np.sqrt(200 * 0.1 * 0.9)
+
+
+@pytest.mark.parametrize(
+    ("looks", "sentence"),
+    [
+        ([Look(5.0, 0, 0, 0, 0)], "0 canary requests so far, 100 are needed"),
+        (
+            [Look(5.0, 22_511, 47, 1184, 58)],
+            "canary fails 4.9% of requests (58 of 1,184), control 0.21% (47 of 22,511): 23x [6, 92]",
+        ),
+        ([Look(5.0, 9000, 0, 1000, 0)], "canary fails 0% of requests (0 of 1,000), control 0% (0 of 9,000)"),
+        (
+            [Look(5.0, 9000, 0, 1000, 60)],
+            "canary fails 6% of requests (60 of 1,000), control 0% (0 of 9,000): at least 13x",
+        ),
+        (
+            [Look(5.0, 300, 2, 40, 30)],
+            "30 of 40 canary requests of one look fail, control 2 of 300",
+        ),
+    ],
+)
+def test_sentences(looks: list[Look], sentence: str) -> None:
+    """What a person reads, word for word."""
+    config = dataclasses.replace(CONFIG, max_share=None, warn_share=None)
+    assert run(config, looks)[1].reason == sentence
