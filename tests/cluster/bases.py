@@ -28,11 +28,19 @@ CERTIFICATES = Path("/etc/ssl/certs/ca-certificates.crt")
 LEGACY = {"DOCKER_BUILDKIT": "0"}  # Debian's Docker has no buildx
 PYTHON_PACKAGES = ("python3", "python3-venv", "python3-pip", "ca-certificates", "netbase", "tzdata", "media-types")
 POSTGRES_PACKAGES = ("postgresql-15", "ca-certificates", "netbase", "tzdata", "locales")
-POSTGRES_ENV = (
-    "ENV PATH=/usr/lib/postgresql/15/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
-    "ENV PGDATA=/var/lib/postgresql/data", "ENV LANG=C.UTF-8", "USER 999:999",
-    'ENTRYPOINT ["docker-entrypoint.sh"]', 'CMD ["postgres"]', "STOPSIGNAL SIGINT", "EXPOSE 5432",
-)
+POSTGRES_PACKAGES_IMAGE = "serin/postgres-packages:dev"
+POSTGRES_DOCKERFILE = f"""\
+    FROM {POSTGRES_PACKAGES_IMAGE}
+    COPY docker-entrypoint.sh /usr/local/bin/
+    ENV PATH=/usr/lib/postgresql/15/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
+    ENV PGDATA=/var/lib/postgresql/data LANG=C.UTF-8
+    USER 999:999
+    VOLUME /var/lib/postgresql/data
+    EXPOSE 5432
+    STOPSIGNAL SIGINT
+    ENTRYPOINT ["docker-entrypoint.sh"]
+    CMD ["postgres"]
+    """
 PROMETHEUS_DOCKERFILE = """\
     FROM debian:bookworm-slim
     COPY prometheus promtool /bin/
@@ -50,7 +58,6 @@ POSTGRES_BEFORE = "groupadd -r --gid 999 postgres; useradd -r -g postgres --uid 
 POSTGRES_AFTER = (
     "rm -rf /var/lib/postgresql/15 /etc/postgresql; mkdir -p /var/lib/postgresql/data /docker-entrypoint-initdb.d"
     "; chown -R 999:999 /var/lib/postgresql /var/run/postgresql; chmod 1777 /var/run/postgresql"
-    "; mkdir -p /etc/postgresql-common; true"
 )
 
 
@@ -177,18 +184,13 @@ def _prometheus(shell: Shell, places: Places) -> None:
 
 
 def _postgres_key() -> str:
-    return digest(debian_key(), *POSTGRES_PACKAGES, *POSTGRES_ENV, POSTGRES_BEFORE, POSTGRES_AFTER,
+    return digest(debian_key(), *POSTGRES_PACKAGES, POSTGRES_DOCKERFILE, POSTGRES_BEFORE, POSTGRES_AFTER,
                   HERE / "files/postgres-entrypoint")
 
 
 def _postgres(shell: Shell, places: Places) -> None:
-    key, between = _postgres_key(), "serin/postgres-packages:dev"
-    packaged(shell, places, between, versions.DEBIAN_IMAGE, POSTGRES_PACKAGES, key,
-             before=POSTGRES_BEFORE, after=POSTGRES_AFTER, changes=POSTGRES_ENV)
-    dockerfile = f"""\
-        FROM {between}
-        COPY docker-entrypoint.sh /usr/local/bin/
-        VOLUME /var/lib/postgresql/data
-        """
-    build(shell, places, versions.POSTGRES_IMAGE, dockerfile,
+    key = _postgres_key()
+    packaged(shell, places, POSTGRES_PACKAGES_IMAGE, versions.DEBIAN_IMAGE, POSTGRES_PACKAGES, key,
+             before=POSTGRES_BEFORE, after=POSTGRES_AFTER)
+    build(shell, places, versions.POSTGRES_IMAGE, POSTGRES_DOCKERFILE,
           [(HERE / "files/postgres-entrypoint", "docker-entrypoint.sh")], key)

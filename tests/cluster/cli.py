@@ -27,7 +27,7 @@ INTERRUPTED = 130
 def up(at: Places) -> int:
     """Bring the cluster up: build or pull what is missing, create it, wait until it is ready."""
     begun = time.monotonic()
-    ran = _docker(at, build=False)
+    ran = _docker(at)
     ran += run_steps(binaries.steps(at, binaries.TOOLS), at)
     images = kind.image_steps(at)
     ran += _supplied(images, at)
@@ -73,19 +73,20 @@ def tests(at: Places) -> int:
 
 def base_images(at: Places) -> int:
     """Supply the usual images that Dockerfiles and manifests name, pulled or stood in for."""
-    _docker(at, build=False)
+    _docker(at)
     _supplied([*_prometheus_steps(at), *bases.steps(at)], at)
     return 0
 
 
-def images(at: Places) -> int:
-    """Build the project's images: serin/operator:dev, serin/recommendation:dev, serin/conversation:dev."""
-    _docker(at, build=False)
+def images(at: Places, wanted: Sequence[str] = ()) -> int:
+    """Build the project's images, all or those named: serin/operator:dev, serin/recommendation:dev, ..."""
+    chosen = tuple(image for image in project.IMAGES if not wanted or image.name in wanted)
+    _docker(at)
     begun = time.monotonic()
     ran = _supplied(bases.steps(at)[:2], at)
-    ran += run_steps(project.steps(at), at)
+    ran += run_steps(project.steps(at, chosen), at)
     note_timing(at, "images" if ran else "images (nothing to do)", time.monotonic() - begun)
-    print("Images: " + ", ".join(image.tag for image in project.IMAGES))
+    print("Images: " + ", ".join(image.tag for image in chosen))
     return 0
 
 
@@ -149,14 +150,17 @@ def main(arguments: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(prog="python3 -m tests.cluster", description="A real cluster for Serin.")
     commands = parser.add_subparsers(dest="command", required=True, metavar="command")
     for name, (function, _) in COMMANDS.items():
-        commands.add_parser(name, help=(function.__doc__ or "").partition("\n")[0])
-    chosen = parser.parse_args(arguments).command
+        command = commands.add_parser(name, help=(function.__doc__ or "").partition("\n")[0])
+        if name == "images":
+            command.add_argument("names", nargs="*", choices=[*(image.name for image in project.IMAGES), []])
+    options = parser.parse_args(arguments)
+    chosen = options.command
     function, changes = COMMANDS[chosen]
     at = places.from_environment()
     signal.signal(signal.SIGTERM, _interrupt)
     try:
         with only_one(at, chosen) if changes else contextlib.nullcontext():
-            return function(at)
+            return images(at, options.names) if chosen == "images" else function(at)
     except StepError as error:
         if error.log is not None:
             print(f"{tail(error.log)}\n\nThe whole log: {error.log}", file=sys.stderr)
@@ -172,8 +176,8 @@ def _interrupt(number: int, frame: object) -> None:
     raise KeyboardInterrupt
 
 
-def _docker(at: Places, *, build: bool) -> int:
-    return run_steps([host.packages(build=build), *daemon.steps(at), host.inotify()], at)
+def _docker(at: Places) -> int:
+    return run_steps([host.packages(build=False), *daemon.steps(at), host.inotify()], at)
 
 
 def _prometheus_steps(at: Places) -> list[Step]:
