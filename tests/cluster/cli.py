@@ -109,8 +109,9 @@ def times(at: Places) -> int:
     """Print how long each step took on this machine."""
     print(f"{'step':<28} {'last':>8} {'median':>8} {'slowest':>8}  runs")
     for name, seconds in timings(at).items():
-        figures = [duration(n) if n >= 10 else f"{n:.1f}s" for n in
-                   (seconds[-1], statistics.median(seconds), max(seconds))]
+        figures = [
+            duration(n) if n >= 10 else f"{n:.1f}s" for n in (seconds[-1], statistics.median(seconds), max(seconds))
+        ]
         print(f"{name:<28} {figures[0]:>8} {figures[1]:>8} {figures[2]:>8}  {len(seconds)}")
     return 0
 
@@ -134,14 +135,24 @@ def purge(at: Places) -> int:
             print(f"Removed {len(set(made))} images.")
     size = sum(path.stat().st_size for path in at.cache.rglob("*") if path.is_file() and not path.is_symlink())
     shutil.rmtree(at.cache, ignore_errors=True)
-    print(f"Removed {at.cache}: {size / 2**20:.0f} MiB. Go's own caches stay: `go clean -cache -modcache` empties them.")
+    print(
+        f"Removed {at.cache}: {size / 2**20:.0f} MiB. Go's own caches stay: `go clean -cache -modcache` empties them."
+    )
     return 0
 
 
 COMMANDS: dict[str, tuple[Callable[[Places], int], bool]] = {  # what runs, and whether it changes something
-    "up": (up, True), "down": (down, True), "status": (status, False), "binaries": (tests, True),
-    "base-images": (base_images, True), "images": (images, True), "load": (load, True),
-    "kubeconfig": (kubeconfig, False), "timings": (times, False), "doctor": (inspect, False), "purge": (purge, True),
+    "up": (up, True),
+    "down": (down, True),
+    "status": (status, False),
+    "binaries": (tests, True),
+    "base-images": (base_images, True),
+    "images": (images, True),
+    "load": (load, True),
+    "kubeconfig": (kubeconfig, False),
+    "timings": (times, False),
+    "doctor": (inspect, False),
+    "purge": (purge, True),
 }
 
 
@@ -197,5 +208,8 @@ def _supplied(steps: Sequence[Step], at: Places) -> int:
 
 
 def _release() -> str:
-    return versions.USUAL_NODE_IMAGE.partition(":")[2].partition("@")[0] if (
-        daemon.image_id(versions.USUAL_NODE_IMAGE)) else versions.kubernetes()
+    return (
+        versions.USUAL_NODE_IMAGE.partition(":")[2].partition("@")[0]
+        if (daemon.image_id(versions.USUAL_NODE_IMAGE))
+        else versions.kubernetes()
+    )

@@ -39,14 +39,19 @@ def running() -> bool:
 def steps(places: Places) -> list[Step]:
     """Return the steps after which `docker run --privileged` works."""
     return [
-        Step("docker-runtime", "lets Docker do without CAP_SYS_RESOURCE, which this machine doesn't give", 2,
-             _runtime_done, _install_runtime),
+        Step(
+            "docker-runtime",
+            "lets Docker do without CAP_SYS_RESOURCE, which this machine doesn't give",
+            2,
+            _runtime_done,
+            _install_runtime,
+        ),
         Step("docker-daemon", "starts Docker's daemon", 5, running, lambda shell: _start(shell, places)),
     ]
 
 
 def image_key(tag: str) -> str | None:
-    """Return the key of the inputs that a local image was made from: empty for one that we didn't make, None without."""
+    """Return the key that a local image was made from: empty for one that was pulled, None where there is none."""
     return answer("docker", "image", "inspect", "-f", f'{{{{index .Config.Labels "{KEY_LABEL}"}}}}', tag)
 
 
@@ -108,8 +113,14 @@ def _start(shell: Shell, places: Places) -> None:
         log = places.logs / "dockerd.log"
         with log.open("ab") as output:
             # In a session of its own, so that neither an interrupt nor our end reaches it.
-            subprocess.Popen([dockerd], stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT,
-                             start_new_session=True, cwd="/")
+            subprocess.Popen(
+                [dockerd],
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+                cwd="/",
+            )
         shell.say(f"its log: {log}")
     if not _wait(running):
         raise StepError("dockerd did not answer within a minute.", places.logs / "dockerd.log")

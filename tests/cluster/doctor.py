@@ -41,13 +41,25 @@ def checks(places: Places) -> list[Check]:
         Check("disk", free > WANTED_GIB, f"{free:.0f} GiB free below {places.cache}; a cold start wants {WANTED_GIB}"),
         Check("packages", not missing, "all there" if not missing else f"`up` installs {', '.join(missing)} as root"),
         Check("docker", running, "answers" if running else "no daemon answers; `up` starts it as root"),
-        Check("capabilities", True, "CAP_SYS_RESOURCE is missing; Docker does without it"
-              if host.lacks_sys_resource() else "all that privileged containers ask for"),
+        Check(
+            "capabilities",
+            True,
+            "CAP_SYS_RESOURCE is missing; Docker does without it"
+            if host.lacks_sys_resource()
+            else "all that privileged containers ask for",
+        ),
         Check("ports", not held, "free or ours" if not held else f"taken by something else: {held}"),
-        Check("programs", not stale, f"{len(built)} of {len(binaries.ALL)} built"
-              + (f"; to be built again: {', '.join(stale)}" if stale else "")),
-        Check("node image", running and daemon.image_id(kind.node_image()) is not None,
-              kind.node_image().partition("@")[0] if running else versions.node_image()),
+        Check(
+            "programs",
+            not stale,
+            f"{len(built)} of {len(binaries.ALL)} built"
+            + (f"; to be built again: {', '.join(stale)}" if stale else ""),
+        ),
+        Check(
+            "node image",
+            running and daemon.image_id(kind.node_image()) is not None,
+            kind.node_image().partition("@")[0] if running else versions.node_image(),
+        ),
         Check("cluster", state == "running" and Cluster(places).ready(), f"node {state or 'not created'}"),
     ]
 

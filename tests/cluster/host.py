@@ -11,7 +11,7 @@ import shutil
 from pathlib import Path
 
 from tests.cluster.shell import Shell, StepError, succeeds
-from tests.cluster.steps import Step
+from tests.cluster.steps import Step, read
 
 INOTIFY = Path("/proc/sys/fs/inotify/max_user_instances")
 INOTIFY_WANTED = 512  # a kind node runs a whole init system, and the usual 128 is used up by two of them
@@ -27,12 +27,22 @@ def packages(*, build: bool) -> Step:
             raise StepError(f"This machine lacks {', '.join(wanted)}: install them, or run this as root on Debian.")
         env = {"DEBIAN_FRONTEND": "noninteractive"}
         shell.run("apt-get", "update", why="apt-get update failed, so nothing can be installed.", env=env)
-        shell.run("apt-get", "install", "-y", "--no-install-recommends", *wanted, env=env,
-                  why=f"apt-get could not install {', '.join(wanted)}.")
+        shell.run(
+            "apt-get",
+            "install",
+            "-y",
+            "--no-install-recommends",
+            *wanted,
+            env=env,
+            why=f"apt-get could not install {', '.join(wanted)}.",
+        )
 
     return Step(
-        "packages-build" if build else "packages", "installs Debian packages that the machine lacks", 25,
-        lambda: not missing_packages(build=build), run,
+        "packages-build" if build else "packages",
+        "installs Debian packages that the machine lacks",
+        25,
+        lambda: not missing_packages(build=build),
+        run,
     )
 
 
@@ -65,13 +75,14 @@ def inotify() -> Step:
         except OSError as error:
             raise StepError(f"Run: sudo sysctl -w fs.inotify.max_user_instances={INOTIFY_WANTED}") from error
 
-    return Step("inotify", f"sets fs.inotify.max_user_instances to {INOTIFY_WANTED}", 1,
-                lambda: value() >= INOTIFY_WANTED, run)
+    return Step(
+        "inotify", f"sets fs.inotify.max_user_instances to {INOTIFY_WANTED}", 1, lambda: value() >= INOTIFY_WANTED, run
+    )
 
 
 def lacks_sys_resource() -> bool:
     """Tell whether CAP_SYS_RESOURCE (24) is missing from our bounding set, which plain `--privileged` can't stand."""
-    found = re.search(r"^CapBnd:\s*([0-9a-f]+)", Path("/proc/self/status").read_text(), re.MULTILINE)
+    found = re.search(r"^CapBnd:\s*([0-9a-f]+)", read(Path("/proc/self/status")), re.MULTILINE)
     return found is not None and not int(found.group(1), 16) >> 24 & 1
 
 

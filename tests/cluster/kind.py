@@ -44,8 +44,10 @@ class Cluster:
         path = "jsonpath={.items[*].status.conditions[?(@.type=='Ready')].status}"
         nodes = answer(*self.kubectl("get", "nodes", "--request-timeout=5s", "-o", path), timeout=10)
         path = "jsonpath={.status.readyReplicas}"
-        dns = answer(*self.kubectl("-n", "kube-system", "get", "deployment", "coredns", "--request-timeout=5s", "-o", path),
-                     timeout=10)
+        dns = answer(
+            *self.kubectl("-n", "kube-system", "get", "deployment", "coredns", "--request-timeout=5s", "-o", path),
+            timeout=10,
+        )
         return nodes == "True" and bool(dns)
 
     def steps(self) -> list[Step]:
@@ -57,7 +59,7 @@ class Cluster:
         ]
 
     def load_step(self, name: str, tags: Iterable[str], usual: float) -> Step:
-        """Return the step that puts those of the named images that exist here into the node, where it lacks their id."""
+        """Return the step that puts those of the named images that exist here into the node, where it lacks them."""
         wanted = list(tags)
 
         def missing() -> list[str]:
@@ -145,10 +147,18 @@ def image_steps(places: Places) -> list[Step]:
     """Return the steps after which a node image is there, pulled or built."""
     if daemon.image_id(versions.USUAL_NODE_IMAGE):
         return []
-    if daemon.image_key(versions.node_image()) != node.key() and source.pulls():
-        return [Step("node-pull", f"pulls {versions.USUAL_NODE_IMAGE.partition('@')[0]}", 60,
-                     lambda: daemon.image_id(versions.USUAL_NODE_IMAGE) is not None,
-                     lambda shell: shell.run("docker", "pull", versions.USUAL_NODE_IMAGE))]
+    if daemon.image_key(versions.node_image()) == node.key():
+        return []
+    if source.pulls():
+        return [
+            Step(
+                "node-pull",
+                f"pulls {versions.USUAL_NODE_IMAGE.partition('@')[0]}",
+                60,
+                lambda: daemon.image_id(versions.USUAL_NODE_IMAGE) is not None,
+                lambda shell: shell.run("docker", "pull", versions.USUAL_NODE_IMAGE),
+            )
+        ]
     debian = bases.steps(places)[:1]
     return [*binaries.steps(places, binaries.ALL), *debian, *node.steps(places)]
 
@@ -185,4 +195,3 @@ def full_name(tag: str) -> str:
 def _outer_interface() -> str:
     routes = json.loads(answer("ip", "-j", "route", "show", "default") or "[]") if shutil.which("ip") else []
     return routes[0]["dev"] if routes else ""
-

@@ -22,10 +22,30 @@ PACKAGES_IMAGE = "serin/node-packages:dev"
 BASE_IMAGE = "serin/node-base:dev"
 # bookworm's systemd 252 is also the newest that accepts cgroup v1
 PACKAGES = (
-    "systemd", "dbus", "conntrack", "iptables", "nftables", "iproute2", "ethtool", "util-linux", "mount", "kmod",
-    "libseccomp2", "pigz", "e2fsprogs", "bash", "ca-certificates", "curl", "jq", "procps", "socat", "containerd",
-    "runc", "containernetworking-plugins",
+    "systemd",
+    "dbus",
+    "conntrack",
+    "iptables",
+    "nftables",
+    "iproute2",
+    "ethtool",
+    "util-linux",
+    "mount",
+    "kmod",
+    "libseccomp2",
+    "pigz",
+    "e2fsprogs",
+    "bash",
+    "ca-certificates",
+    "curl",
+    "jq",
+    "procps",
+    "socat",
+    "containerd",
+    "runc",
+    "containernetworking-plugins",
 )
+CONTROL_PLANE = ("kube-apiserver", "kube-controller-manager", "kube-scheduler", "kube-proxy")
 IMPORT = """\
 set -e
 containerd >/tmp/containerd.log 2>&1 & containerd=$!
@@ -39,21 +59,41 @@ rm -f /tmp/containerd.log
 def steps(places: Places) -> list[Step]:
     """Return the steps that build the node image, on programs and a Debian that are there already."""
     return [
-        Step("node-packages", "installs systemd, containerd and network tools into Debian", 45,
-             lambda: daemon.image_key(PACKAGES_IMAGE) == _packages_key(),
-             lambda shell: bases.packaged(shell, places, PACKAGES_IMAGE, versions.DEBIAN_IMAGE, PACKAGES, _packages_key())),
-        Step("node-base", "adds kind's own files and Kubernetes's programs", 10,
-             lambda: daemon.image_key(BASE_IMAGE) == key(), lambda shell: _base(shell, places)),
-        Step("node-image", "puts the control plane's images into the node image", 25,
-             lambda: daemon.image_key(versions.node_image()) == key(), lambda shell: _node(shell, places)),
+        Step(
+            "node-packages",
+            "installs systemd, containerd and network tools into Debian",
+            45,
+            lambda: daemon.image_key(PACKAGES_IMAGE) == _packages_key(),
+            lambda shell: bases.packaged(shell, places, PACKAGES_IMAGE, packages=PACKAGES, key=_packages_key()),
+        ),
+        Step(
+            "node-base",
+            "adds kind's own files and Kubernetes's programs",
+            10,
+            lambda: daemon.image_key(BASE_IMAGE) == key(),
+            lambda shell: _base(shell, places),
+        ),
+        Step(
+            "node-image",
+            "puts the control plane's images into the node image",
+            25,
+            lambda: daemon.image_key(versions.node_image()) == key(),
+            lambda shell: _node(shell, places),
+        ),
     ]
 
 
 def key() -> str:
     """Return the key of everything that the node image is made from."""
     programs = [binaries.key(program) for program in binaries.ALL if program.module != "prometheus"]
-    return digest(_packages_key(), *programs, HERE / "files/node", HERE / "files/node.Dockerfile", IMPORT,
-                  Path(__file__))
+    return digest(
+        _packages_key(),
+        *programs,
+        HERE / "files/node",
+        HERE / "files/node.Dockerfile",
+        IMPORT,
+        *(_dockerfile(image)[0] for image in (*CONTROL_PLANE, "etcd", "coredns", "pause")),
+    )
 
 
 def _packages_key() -> str:
@@ -62,8 +102,9 @@ def _packages_key() -> str:
 
 def images(shell: Shell, places: Places) -> dict[str, str]:
     """Return the names of the control plane's images, which kubeadm itself knows, by program."""
-    listed = shell.output(places.bin / "kubeadm", "config", "images", "list",
-                          "--kubernetes-version", versions.kubernetes()).splitlines()
+    listed = shell.output(
+        places.bin / "kubeadm", "config", "images", "list", "--kubernetes-version", versions.kubernetes()
+    ).splitlines()
     return {image.rpartition("/")[2].partition(":")[0]: image for image in listed}
 
 
@@ -80,17 +121,36 @@ def _base(shell: Shell, places: Places) -> None:
     for name in ("kubeadm", "kubelet", "kubectl"):
         shutil.copy2(places.bin / name, context / name)
     shell.run(
-        "docker", "build", "-f", HERE / "files/node.Dockerfile", "-t", BASE_IMAGE,
-        "--build-arg", f"PACKAGES={PACKAGES_IMAGE}", "--build-arg", f"PAUSE_IMAGE={images(shell, places)['pause']}",
-        "--label", f"{daemon.KEY_LABEL}={key()}", context, env=bases.LEGACY,
+        "docker",
+        "build",
+        "-f",
+        HERE / "files/node.Dockerfile",
+        "-t",
+        BASE_IMAGE,
+        "--build-arg",
+        f"PACKAGES={PACKAGES_IMAGE}",
+        "--build-arg",
+        f"PAUSE_IMAGE={images(shell, places)['pause']}",
+        "--label",
+        f"{daemon.KEY_LABEL}={key()}",
+        context,
+        env=bases.LEGACY,
         why="The base of the node image could not be built.",
     )
     shutil.rmtree(context)
 
 
 def _kind_files(shell: Shell, places: Places) -> Path:
-    module = shell.output(binaries.go(places), "list", "-mod=readonly", "-m", "-f", "{{.Dir}}", "sigs.k8s.io/kind",
-                          cwd=versions.MODULES / "kind")
+    module = shell.output(
+        binaries.go(places),
+        "list",
+        "-mod=readonly",
+        "-m",
+        "-f",
+        "{{.Dir}}",
+        "sigs.k8s.io/kind",
+        cwd=versions.MODULES / "kind",
+    )
     files = Path(module) / "images/base/files"
     if not files.is_dir():
         raise StepError(f"kind {versions.kind()} has no images/base/files in its Go module.", shell.log)
@@ -114,17 +174,39 @@ def _node(shell: Shell, places: Places) -> None:
     listed = images(shell, places)
     for image, tag in listed.items():
         dockerfile, programs = _dockerfile(image)
-        bases.build(shell, places, tag, dockerfile, [(places.bin / name, name) for name in programs], key())
+        bases.build(shell, places, tag, dockerfile, files=[(places.bin / name, name) for name in programs], key=key())
     archive = places.work / "node-archive" / "images.tar"
     archive.parent.mkdir(parents=True, exist_ok=True)
     shell.run("docker", "save", "-o", archive, *listed.values())
     container = "serin-node-image"
     if daemon.container_state(container):
         shell.output("docker", "rm", "-f", container)
-    shell.run("docker", "run", "--privileged", "--name", container, "--entrypoint", "bash",
-              "-v", f"{archive.parent}:/archive:ro", BASE_IMAGE, "-c", IMPORT,
-              why="The control plane's images could not be put into the node's containerd.")
-    shell.run("docker", "commit", "--change", 'ENTRYPOINT ["/usr/local/bin/entrypoint", "/sbin/init"]',
-              "--change", "CMD []", "--change", f"LABEL {daemon.KEY_LABEL}={key()}", container, versions.node_image())
+    shell.run(
+        "docker",
+        "run",
+        "--privileged",
+        "--name",
+        container,
+        "--entrypoint",
+        "bash",
+        "-v",
+        f"{archive.parent}:/archive:ro",
+        BASE_IMAGE,
+        "-c",
+        IMPORT,
+        why="The control plane's images could not be put into the node's containerd.",
+    )
+    shell.run(
+        "docker",
+        "commit",
+        "--change",
+        'ENTRYPOINT ["/usr/local/bin/entrypoint", "/sbin/init"]',
+        "--change",
+        "CMD []",
+        "--change",
+        f"LABEL {daemon.KEY_LABEL}={key()}",
+        container,
+        versions.node_image(),
+    )
     shell.output("docker", "rm", "-v", container)
     shutil.rmtree(archive.parent)

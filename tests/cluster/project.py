@@ -1,16 +1,16 @@
 """Serin's own images, built from the repository with exactly the files that their Dockerfiles copy.
 
-Wheels are downloaded here, on the host, with the hashes of the requirements file, and staged beside those files: a build
+Wheels are downloaded on the host, with the hashes of the requirements file, and staged beside those files: a build
 needs no network then, and the same Dockerfile works for somebody who runs `docker build .` with one.
 """
 
 from __future__ import annotations
 
 import importlib.util
+import platform
 import shutil
 import sys
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tests.cluster import bases, daemon, versions
@@ -19,6 +19,8 @@ from tests.cluster.shell import Shell, StepError
 from tests.cluster.steps import Step, digest, read, write
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from tests.cluster.places import Places
 
 IGNORED = ("__pycache__", "*.pyc", ".mypy_cache", ".ruff_cache")
@@ -102,16 +104,35 @@ def _wheels(places: Places, image: Image) -> Step:
         new = folder.with_name(f".{image.name}.new")
         shutil.rmtree(new, ignore_errors=True)
         new.mkdir(parents=True)
-        platforms = [f"--platform=manylinux_2_{minor}_x86_64" for minor in GLIBC] + ["--platform=manylinux2014_x86_64"]
-        shell.run(*_pip(), "download", "--require-hashes", "--only-binary=:all:", f"--python-version={PYTHON}",
-                  "--implementation=cp", *platforms, "--no-deps", "-r", image.requirements, "-d", new,
-                  why=f"The wheels of {image.requirements.name} could not be downloaded.")
+        machine = {"arm64": "aarch64"}.get(platform.machine(), platform.machine())
+        wheels_for = [*(f"manylinux_2_{minor}" for minor in GLIBC), "manylinux2014"]
+        platforms = [f"--platform={kind}_{machine}" for kind in wheels_for]
+        shell.run(
+            *_pip(),
+            "download",
+            "--require-hashes",
+            "--only-binary=:all:",
+            f"--python-version={PYTHON}",
+            "--implementation=cp",
+            *platforms,
+            "--no-deps",
+            "-r",
+            image.requirements,
+            "-d",
+            new,
+            why=f"The wheels of {image.requirements.name} could not be downloaded.",
+        )
         shutil.rmtree(folder, ignore_errors=True)
         new.rename(folder)
         write(stamp, key())
 
-    return Step(f"wheels-{image.name}", "downloads Python wheels on the host", 15,
-                lambda: image.requirements.is_file() and folder.is_dir() and read(stamp) == key(), run)
+    return Step(
+        f"wheels-{image.name}",
+        "downloads Python wheels on the host",
+        15,
+        lambda: image.requirements.is_file() and folder.is_dir() and read(stamp) == key(),
+        run,
+    )
 
 
 def _build(places: Places, image: Image) -> Step:
@@ -134,8 +155,17 @@ def _build(places: Places, image: Image) -> Step:
             raise StepError(f"There is no {image.dockerfile}.")
         key = staged()
         shutil.copytree(places.wheels / image.name, context / "wheels")
-        shell.run("docker", "build", "--label", f"{daemon.KEY_LABEL}={key}", "-t", image.tag, context, env=bases.LEGACY,
-                  why=f"{image.tag} could not be built from {image.dockerfile}.")
+        shell.run(
+            "docker",
+            "build",
+            "--label",
+            f"{daemon.KEY_LABEL}={key}",
+            "-t",
+            image.tag,
+            context,
+            env=bases.LEGACY,
+            why=f"{image.tag} could not be built from {image.dockerfile}.",
+        )
         shutil.rmtree(context)
 
     return Step(f"image-{image.name}", f"builds {image.tag}", 25, done, run)

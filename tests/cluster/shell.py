@@ -13,11 +13,11 @@ import subprocess
 import sys
 import time
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
+    from pathlib import Path
 
 TAIL_LINES = 25
 TERMINAL_PERIOD, PLAIN_PERIOD = 1.0, 30.0  # seconds between signs of life
@@ -86,8 +86,13 @@ class Shell:
             try:
                 # An own session: an interrupt reaches the program through us, together with its children.
                 program = subprocess.Popen(
-                    command, cwd=cwd, env={**os.environ, **(env or {})}, stdin=source, stdout=output,
-                    stderr=subprocess.STDOUT, start_new_session=True,
+                    command,
+                    cwd=cwd,
+                    env={**os.environ, **(env or {})},
+                    stdin=source,
+                    stdout=output,
+                    stderr=subprocess.STDOUT,
+                    start_new_session=True,
                 )
             except OSError as error:
                 raise StepError(f"{command[0]} could not be started: {error.strerror}", self.log) from error
@@ -105,8 +110,13 @@ class Shell:
         """Run a short program and return what it prints; raise StepError when it fails."""
         command = [str(part) for part in argv]
         done = subprocess.run(
-            command, cwd=cwd, env={**os.environ, **(env or {})}, stdin=subprocess.DEVNULL, capture_output=True,
-            text=True, check=False,
+            command,
+            cwd=cwd,
+            env={**os.environ, **(env or {})},
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            check=False,
         )
         if done.returncode:
             with self.log.open("a") as log:
@@ -135,7 +145,7 @@ class Shell:
                 return program.wait(TERMINAL_PERIOD if terminal else PLAIN_PERIOD if timeout is None else 1.0)
             except subprocess.TimeoutExpired:
                 if timeout is not None and time.monotonic() - begun > timeout:
-                    raise StepError(f"`{program.args[0]}` took longer than {duration(timeout)}", self.log) from None  # type: ignore[index]
+                    raise StepError(f"{self.log.stem} took longer than {duration(timeout)}.", self.log) from None
                 if terminal or timeout is None:
                     self._alive(terminal=terminal)
 
@@ -157,7 +167,11 @@ def answer(*argv: str | Path, timeout: float = 60) -> str | None:
     """Return what a short program prints, or None where it fails, is not there, or takes too long."""
     try:
         done = subprocess.run(
-            [str(part) for part in argv], stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False,
+            [str(part) for part in argv],
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            check=False,
             timeout=timeout,
         )
     except (OSError, subprocess.TimeoutExpired):
