@@ -21,6 +21,8 @@ from tests.cluster.shell import Shell, StepError, answer, succeeds
 from tests.cluster.steps import Step, read, write
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from tests.cluster.places import Places
 
 PID_FILE = Path("/var/run/docker.pid")
@@ -98,38 +100,49 @@ def _install_runtime(shell: Shell) -> None:
 
 
 def _daemon_pid() -> int | None:
+    """Return the process of a daemon that lives; one that was killed may stay as a zombie for a while."""
     pid = read(PID_FILE).strip()
-    if pid.isdigit() and read(Path(f"/proc/{pid}/comm")).strip() == "dockerd":
-        return int(pid)
-    return None
+    if not pid.isdigit() or read(Path(f"/proc/{pid}/comm")).strip() != "dockerd":
+        return None
+    state = read(Path(f"/proc/{pid}/stat")).rpartition(")")[2].split()
+    return int(pid) if state and state[0] not in "ZX" else None
 
 
 def _start(shell: Shell, places: Places) -> None:
     dockerd = shutil.which("dockerd", path=f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin")
     if os.geteuid() != 0 or dockerd is None:
         raise StepError("Docker's daemon doesn't run, and only root may start it: run `sudo systemctl start docker`.")
-    if _daemon_pid() is None:
-        PID_FILE.unlink(missing_ok=True)
-        log = places.logs / "dockerd.log"
-        with log.open("ab") as output:
-            # In a session of its own, so that neither an interrupt nor our end reaches it.
-            subprocess.Popen(
-                [dockerd],
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,
-                cwd="/",
-            )
-        shell.say(f"its log: {log}")
-    if not _wait(running):
-        raise StepError("dockerd did not answer within a minute.", places.logs / "dockerd.log")
+    log = places.logs / "dockerd.log"
+    program: subprocess.Popen[bytes] | None = None
+
+    def answers() -> bool:
+        nonlocal program
+        if running():
+            return True
+        # Looked at again and again: a daemon that was on its way out a moment ago may be gone now.
+        if _daemon_pid() is None and (program is None or program.poll() is not None):
+            PID_FILE.unlink(missing_ok=True)
+            with log.open("ab") as output:
+                # In a session of its own, so that neither an interrupt nor our end reaches it.
+                program = subprocess.Popen(
+                    [dockerd],
+                    stdin=subprocess.DEVNULL,
+                    stdout=output,
+                    stderr=subprocess.STDOUT,
+                    start_new_session=True,
+                    cwd="/",
+                )
+        return False
+
+    shell.say(f"its log: {log}")
+    if not _wait(answers):
+        raise StepError("dockerd did not answer within a minute.", log)
 
 
-def _wait(holds: Any, timeout: float = START_TIMEOUT) -> bool:
+def _wait(holds: Callable[[], bool], timeout: float = START_TIMEOUT) -> bool:
     end = time.monotonic() + timeout
     while time.monotonic() < end:
         if holds():
             return True
-        time.sleep(0.3)
+        time.sleep(0.5)
     return False

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 NAME = "serin"
 NODE = f"{NAME}-control-plane"
 READY_TIMEOUT = "120s"
+RESTART_TIMEOUT = 120.0
 PROJECT_IMAGES = ("serin/operator:dev", "serin/recommendation:dev", "serin/conversation:dev")
 
 
@@ -38,22 +40,27 @@ class Cluster:
         return [str(self.places.bin / "kubectl"), "--kubeconfig", str(self.places.kubeconfig), *arguments]
 
     def ready(self) -> bool:
-        """Tell whether the API answers, the node is ready and CoreDNS is."""
-        if daemon.container_state(NODE) != "running":
+        """Tell whether the API answers, the node is ready, and CoreDNS is, since the node's last start.
+
+        After a restart the API repeats for a while what was true before, so CoreDNS's own start has to be newer.
+        """
+        started = answer("docker", "container", "inspect", "-f", "{{.State.Running}} {{.State.StartedAt}}", NODE) or ""
+        if not started.startswith("true "):
             return False
         path = "jsonpath={.items[*].status.conditions[?(@.type=='Ready')].status}"
-        nodes = answer(*self.kubectl("get", "nodes", "--request-timeout=5s", "-o", path), timeout=10)
-        path = "jsonpath={.status.readyReplicas}"
-        dns = answer(
-            *self.kubectl("-n", "kube-system", "get", "deployment", "coredns", "--request-timeout=5s", "-o", path),
-            timeout=10,
+        if answer(*self.kubectl("get", "nodes", "--request-timeout=5s", "-o", path), timeout=10) != "True":
+            return False
+        field = ".status.containerStatuses[0]"
+        path = f"jsonpath={{range .items[*]}}{{{field}.ready}} {{{field}.state.running.startedAt}}{{'\\n'}}{{end}}"
+        pods = self.kubectl(
+            "get", "pods", "-n", "kube-system", "-l", "k8s-app=kube-dns", "--request-timeout=5s", "-o", path
         )
-        return nodes == "True" and bool(dns)
+        return any_ready_since(answer(*pods, timeout=10) or "", started.split()[1])
 
     def steps(self) -> list[Step]:
         """Return the steps from images to a ready cluster."""
         return [
-            Step("kind-create", "creates the cluster, or starts the one that is stopped", 45, self.ready, self._create),
+            Step("kind-create", "creates the cluster, or starts the one that is stopped", 30, self.ready, self._create),
             Step("kind-egress", "keeps traffic of pods on this machine", 1, self._egress_done, self._egress),
             self.load_step("kind-load-usual", [versions.prometheus_image()], 10),
         ]
@@ -117,6 +124,11 @@ class Cluster:
         patiently("wait", "--for=condition=Ready", "node", "--all", f"--timeout={READY_TIMEOUT}")
         for workload in ("daemonset/kube-proxy", "deployment/coredns"):
             patiently("-n", "kube-system", "rollout", "status", workload, f"--timeout={READY_TIMEOUT}")
+        end = time.monotonic() + RESTART_TIMEOUT
+        while not self.ready():
+            if time.monotonic() > end:
+                raise StepError("CoreDNS did not get ready again after the node's start.", shell.log)
+            time.sleep(1)
 
     def _egress_rules(self, outer: str) -> list[list[str]]:
         network = answer("docker", "network", "inspect", "-f", "{{.Id}}", "kind")
@@ -182,6 +194,15 @@ def lacking(listing: str, local: dict[str, str]) -> list[str]:
         if there is None or there not in {content.get(identity), identity}:
             missing.append(tag)
     return missing
+
+
+def any_ready_since(pods: str, started: str) -> bool:
+    """Tell whether one of the pods, a line `<ready> <started at>` each, is ready and started at `started` or later.
+
+    Both times are RFC 3339 in UTC, one with fractions of a second and one without: whole seconds are compared.
+    """
+    lines = [line.split() for line in pods.splitlines()]
+    return any(len(line) == 2 and line[0] == "true" and line[1][:19] >= started[:19] for line in lines)
 
 
 def full_name(tag: str) -> str:

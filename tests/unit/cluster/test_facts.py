@@ -33,7 +33,7 @@ def test_versions_come_from_go_mod() -> None:
     text = "module m\n\nrequire k8s.io/kubernetes v1.34.3\n\nrequire (\n\tk8s.io/api v0.34.3 // indirect\n)\n"
     assert versions.required(text, "k8s.io/kubernetes") == "v1.34.3"
     assert versions.required(text, "k8s.io/api") == "v0.34.3"
-    with pytest.raises(LookupError, match="k8s.io/none"):
+    with pytest.raises(LookupError, match=r"k8s\.io/none"):
         versions.required(text, "k8s.io/none")
 
 
@@ -89,6 +89,14 @@ def test_an_image_is_loaded_only_where_the_node_lacks_it() -> None:
     assert kind.lacking("", local) == list(local)
 
 
+def test_readiness_from_before_a_restart_does_not_count() -> None:
+    """After the node's restart the API still tells of pods of before; only one that started since then is ready."""
+    started = "2026-01-02T03:04:05.678Z"
+    assert kind.any_ready_since("true 2026-01-02T03:04:05Z\n", started)
+    assert not kind.any_ready_since("true 2026-01-02T03:04:04Z\nfalse 2026-01-02T03:05:00Z\nfalse \n", started)
+    assert not kind.any_ready_since("", started)
+
+
 DOCKERFILE = """\
 FROM python:3.11-slim AS build
 COPY requirements/operator.txt wheel[s] /build/
@@ -105,7 +113,7 @@ def test_what_a_dockerfile_copies() -> None:
 
 
 def test_a_context_holds_exactly_what_is_copied(tmp_path: Path) -> None:
-    """Files that the Dockerfile doesn't copy are not staged, compiled files never, and modes don't depend on a umask."""
+    """Files that the Dockerfile doesn't copy are not staged, compiled ones never, and modes don't depend on a umask."""
     repository, context = tmp_path / "repository", tmp_path / "context"
     for name in (
         "requirements/operator.txt",

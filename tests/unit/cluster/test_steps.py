@@ -104,10 +104,12 @@ def test_two_at_once_are_refused_with_a_sentence(places: Places) -> None:
 
 def test_a_killed_holder_leaves_no_lock(places: Places) -> None:
     """A command that was killed doesn't keep the next one out."""
-    program = (
-        f"import os, signal; from pathlib import Path; from tests.cluster import steps; from tests.cluster.places import Places\n"
-        f"with steps.only_one(Places(Path({str(places.cache)!r})), 'up'): os.kill(os.getpid(), signal.SIGKILL)"
-    )
+    program = f"""
+import os, pathlib, signal
+from tests.cluster import places, steps
+with steps.only_one(places.Places(pathlib.Path({str(places.cache)!r})), "up"):
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
     assert subprocess.run([sys.executable, "-c", program], cwd=REPOSITORY, check=False).returncode == -9
     with only_one(places, "up"):
         assert places.lock.exists()
