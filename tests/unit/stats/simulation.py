@@ -4,7 +4,7 @@ It drives the same five functions as the operator. Not a test (the tests pin see
 
     .venv/bin/python tests/unit/stats/simulation.py [runs]
 
-With the default of 1,000 runs of a healthy cell it takes about fifteen minutes on one core.
+With the default of 1,000 runs of a healthy cell it takes about ten minutes on one core.
 """
 
 from __future__ import annotations
