@@ -22,17 +22,17 @@ def waiting(plan: Plan, state: State) -> float:
 def log_multiples(plan: Plan, state: State) -> dict[Rule, float]:
     """log(E / limit) of each rule that can roll back, as far as the config and the phase have it.
 
-    The absolute rule needs both of its halves, so it is as far as the weaker one. A canary that is no worse than
-    control is protected by "worse than control" and by that half at one and the same level: whenever the first
-    rejects, the half does too (proof in docs/design/statistics.md), so alpha is not split between them.
+    The absolute rule needs both of its halves, so it is as far as the weaker one. For errors alpha is not split between
+    "worse than control" and it: whenever the first rejects, the half of the second that protects a canary that is no
+    worse than control has reached the same limit (docs/design/statistics.md). Latency's rules bet on different edges.
     """
     rest = waiting(plan, state)
-    level = log_evidence(state.wealth[plan.level_row], rest) - plan.limit
     found: dict[Rule, float] = {}
     if plan.compared:
         found[Rule.WORSE_THAN_CONTROL] = log_evidence(state.wealth[: plan.compared], rest) - plan.limit
     if plan.max_row is not None:
-        found[Rule.MAX] = min(level, log_evidence(state.wealth[plan.max_row], rest) - plan.limit)
+        halves = (log_evidence(state.wealth[row], rest) for row in (plan.level_row, plan.max_row))
+        found[Rule.MAX] = min(halves) - plan.max_limit
     if state.baking and plan.rollback:
         rest = (1 - START_MASS) / (state.bake_started + 1)
         found[Rule.BASELINE] = log_evidence(state.wealth[plan.baseline_row], rest) - plan.bake_limit
@@ -52,7 +52,9 @@ def strongest(plan: Plan, state: State) -> tuple[Rule, float]:
 
 def above_max(plan: Plan, state: State) -> bool:
     """True if the canary is shown to be above `max`, whether or not control is too."""
-    return plan.max_row is not None and log_evidence(state.wealth[plan.max_row], waiting(plan, state)) >= plan.limit
+    if plan.max_row is None:
+        return False
+    return log_evidence(state.wealth[plan.max_row], waiting(plan, state)) >= plan.max_limit
 
 
 def above_warn(plan: Plan, state: State) -> bool:

@@ -36,6 +36,9 @@ START_MASS = 0.5
 BAKE_PART = 0.1
 """Part of alpha that the bake may spend: half on the baseline's bound, half on the test against it."""
 
+MAX_PART = 0.25
+"""Part of latency's alpha that `max` may spend beside "worse than control": they bet on different edges."""
+
 BASELINE_FACTOR = 2.0
 """While baking there is no control at the same time: what a day does to both versions must not roll back."""
 
@@ -61,7 +64,7 @@ class Plan:
         level_row: row "worse than control at all" at the primary edge, the second half of the absolute rule.
         max_row: row "above max". warn_row: row "above warn". baseline_row: row of the bake.
         null_ratio: psi0, shape (rows,). tau2: shape (rows,). ceiling: shape (rows, 1).
-        limit: log(1/alpha) of the rules with control. bake_limit: the same of the bake.
+        limit: log(1/alpha) of "worse than control". max_limit: the same of `max`. bake_limit: the same of the bake.
         restarts: seconds of each restart, ascending.
         begun: mass of the wide and of the close restarts up to each one, with a 0 before them; shape (2, restarts + 1).
     """
@@ -82,6 +85,7 @@ class Plan:
     tau2: Floats
     ceiling: Floats
     limit: float
+    max_limit: float
     bake_limit: float
     restarts: Floats
     begun: Floats
@@ -112,7 +116,11 @@ def plan_of(config: Config) -> Plan:
     max_row = None if max_share is None else level_row + 1
     warn_row = None if warn_share is None else level_row + 1 + (max_row is not None)
     baseline_row = level_row + 1 + (max_row is not None) + (warn_row is not None)
-    limit = -math.log(config.alpha * (1 - BAKE_PART))
+    # with one edge the two rules are nested, and need no share each
+    part = MAX_PART if max_row is not None and compared > 1 else None
+    spent = config.alpha * (1 - BAKE_PART)
+    limit = -math.log(spent * (1 - (part or 0.0)))
+    max_limit = -math.log(spent * (part or 1.0))
     rows = baseline_row + 1
     null_ratio, tau2, ceiling = np.ones(rows), np.zeros(rows), np.full((rows, 1), CEILING)
     null_ratio[:compared] += config.worse_than_control or 0.0
@@ -121,7 +129,7 @@ def plan_of(config: Config) -> Plan:
     # the factor in the baseline takes the place of most of the overdispersion, as a bet on gross harm has it
     tau2[baseline_row] = tau2[level_row] * mixture.GROSS_DISPERSION
     if max_row is not None:
-        ceiling[max_row] = limit + math.log(10)
+        ceiling[max_row] = max_limit + math.log(10)
     if warn_row is not None:
         ceiling[warn_row] = math.log(10 / WARN_LEVEL)
     restarts, begun = _restarts(config.stages)
@@ -142,6 +150,7 @@ def plan_of(config: Config) -> Plan:
         tau2=tau2,
         ceiling=ceiling,
         limit=limit,
+        max_limit=max_limit,
         bake_limit=-math.log(config.alpha * BAKE_PART / 2),
         restarts=restarts,
         begun=begun,

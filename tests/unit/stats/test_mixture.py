@@ -82,6 +82,21 @@ def test_evidence_rises_with_each_bad_request_that_moves_to_the_canary(
     assert (more > less).all()
 
 
+@settings(max_examples=300)
+@given(
+    st.integers(0, 200),
+    st.integers(0, 200),
+    st.floats(0.01, 0.99),
+    st.floats(1.0, 5.0),
+    st.sampled_from([0.0, 0.01, 0.08, 0.5]),
+)
+def test_a_margin_only_takes_evidence_away(bad: int, other: int, share: float, null: float, tau2: float) -> None:
+    """No column gains more against a null with margin than against "no worse": so two rules share one alpha."""
+    margin = increment(bad, bad + other, share, null=null, tau2=tau2, rate=0.5)
+    level = increment(bad, bad + other, share, tau2=tau2, rate=0.5)
+    assert (margin <= level + 1e-9).all()
+
+
 @given(st.integers(0, 100), st.integers(0, 100), st.integers(0, 100), st.integers(0, 100), st.floats(0.02, 0.98))
 def test_looks_of_equal_split_merge_exactly(a: int, b: int, c: int, d: int, share: float) -> None:
     """Two looks with the same split carry the same evidence as one look with their sums."""
