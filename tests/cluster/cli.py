@@ -9,6 +9,7 @@ import signal
 import statistics
 import sys
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tests.cluster import bases, binaries, daemon, doctor, host, kind, places, project, source, versions
@@ -80,7 +81,11 @@ def base_images(at: Places) -> int:
 
 def images(at: Places, wanted: Sequence[str] = ()) -> int:
     """Build the project's images, all or those named: serin/operator:dev, serin/recommendation:dev, ..."""
-    chosen = tuple(image for image in project.IMAGES if not wanted or image.name in wanted)
+    known = {image.name: image for image in project.IMAGES}
+    unknown = [name for name in wanted if name not in known]
+    if unknown:
+        raise StepError(f"There is no image {unknown[0]}; write {', '.join(known)}, or nothing for all.")
+    chosen = tuple(known[name] for name in wanted or known)
     _docker(at)
     begun = time.monotonic()
     ran = _supplied(bases.steps(at)[:2], at)
@@ -92,6 +97,8 @@ def images(at: Places, wanted: Sequence[str] = ()) -> int:
 
 def load(at: Places) -> int:
     """Put the project's images, Prometheus and PostgreSQL into the node, each only where it isn't there."""
+    if daemon.container_state(NODE) != "running":
+        raise StepError("The cluster does not run, so nothing can be put into it: run `up` first.")
     tags = [*kind.PROJECT_IMAGES, versions.prometheus_image(), versions.POSTGRES_IMAGE]
     run_steps([Cluster(at).load_step("kind-load", tags, 20)], at)
     absent = [tag for tag in tags if daemon.image_id(tag) is None]
@@ -126,19 +133,25 @@ def inspect(at: Places) -> int:
 
 def purge(at: Places) -> int:
     """Delete the cluster, the cache and the images that were made here; say how much that frees."""
+    begun = _free(at.cache)
     if daemon.running():
         down(at)
-        label = f"label={daemon.KEY_LABEL}"
-        made = (answer("docker", "image", "ls", "-q", "--filter", label) or "").split()
+        made = (answer("docker", "image", "ls", "-q", "--filter", f"label={daemon.KEY_LABEL}") or "").split()
         if made:
             answer("docker", "image", "rm", "-f", *dict.fromkeys(made), timeout=300)
             print(f"Removed {len(set(made))} images.")
-    size = sum(path.stat().st_size for path in at.cache.rglob("*") if path.is_file() and not path.is_symlink())
     shutil.rmtree(at.cache, ignore_errors=True)
-    print(
-        f"Removed {at.cache}: {size / 2**20:.0f} MiB. Go's own caches stay: `go clean -cache -modcache` empties them."
-    )
+    freed = sum(_free(at.cache).values()) - sum(begun.values())
+    print(f"Removed {at.cache}. {freed / 2**30:.1f} GiB more are free.")
+    print("Go's own caches stay: `go clean -cache -modcache` empties them.")
     return 0
+
+
+def _free(cache: Path) -> dict[int, int]:
+    """Return the free bytes of each filesystem that we write to, by device."""
+    docker = answer("docker", "info", "-f", "{{.DockerRootDir}}", timeout=20) or "/"
+    places_written = [cache if cache.exists() else cache.parent, Path(docker)]
+    return {path.stat().st_dev: shutil.disk_usage(path).free for path in places_written if path.exists()}
 
 
 COMMANDS: dict[str, tuple[Callable[[Places], int], bool]] = {  # what runs, and whether it changes something
@@ -163,7 +176,7 @@ def main(arguments: Sequence[str]) -> int:
     for name, (function, _) in COMMANDS.items():
         command = commands.add_parser(name, help=(function.__doc__ or "").partition("\n")[0])
         if name == "images":
-            command.add_argument("names", nargs="*", choices=[*(image.name for image in project.IMAGES), []])
+            command.add_argument("names", nargs="*", help="operator, recommendation, conversation; all without")
     options = parser.parse_args(arguments)
     chosen = options.command
     function, changes = COMMANDS[chosen]

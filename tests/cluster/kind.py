@@ -86,7 +86,10 @@ class Cluster:
         for rule in self._egress_rules(outer):
             if succeeds("iptables", "-C", *rule):
                 shell.output("iptables", "-D", *rule)
-        self._kind(shell, "delete", "cluster", "--name", NAME)
+        if (self.places.bin / "kind").exists():
+            self._kind(shell, "delete", "cluster", "--name", NAME)
+        else:  # the cache was removed before the cluster: the node's container is all that there is to delete
+            shell.run("docker", "rm", "-f", "-v", NODE)
         self.places.kubeconfig.unlink(missing_ok=True)
 
     def _kind(self, shell: Shell, *arguments: str) -> None:

@@ -62,7 +62,7 @@ def steps(places: Places) -> list[Step]:
         Step(
             "node-packages",
             "installs systemd, containerd and network tools into Debian",
-            45,
+            10,
             lambda: daemon.image_key(PACKAGES_IMAGE) == _packages_key(),
             lambda shell: bases.packaged(shell, places, PACKAGES_IMAGE, packages=PACKAGES, key=_packages_key()),
         ),

@@ -8,6 +8,7 @@ import pytest
 
 from tests.cluster import binaries, kind, project, source, versions
 from tests.cluster.host import mirror_in
+from tests.cluster.places import HERE
 from tests.cluster.shell import StepError, duration, last_line
 
 if TYPE_CHECKING:
@@ -35,6 +36,13 @@ def test_versions_come_from_go_mod() -> None:
     assert versions.required(text, "k8s.io/api") == "v0.34.3"
     with pytest.raises(LookupError, match=r"k8s\.io/none"):
         versions.required(text, "k8s.io/none")
+
+
+def test_the_readme_names_the_images_that_are_made() -> None:
+    """Whoever writes a manifest copies names from the README; they are those that the tooling supplies."""
+    readme = (HERE / "README.md").read_text()
+    supplied = (versions.DEBIAN_IMAGE, versions.PYTHON_IMAGE, versions.POSTGRES_IMAGE, versions.prometheus_image())
+    assert [image for image in supplied if f"`{image}`" not in readme] == []
 
 
 def test_every_program_has_its_module() -> None:
