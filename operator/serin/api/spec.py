@@ -1,0 +1,259 @@
+"""`spec` of a CanaryExperiment in Python: the same names, the same defaults, nothing else.
+
+The API server has validated what arrives here against `crds/`; a test holds the two to each other. The defaults are
+repeated because a simulation on a laptop reads a file that no API server has completed.
+"""
+
+from typing import Annotated, Any, Literal
+
+import msgspec
+from msgspec import Meta
+
+from serin.api.units import Duration, Share, decode_unit, encode_unit
+
+DnsLabel = Annotated[str, Meta(min_length=1, max_length=63, pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$")]
+DnsName = Annotated[str, Meta(min_length=1, max_length=253, pattern=r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$")]
+PromQL = Annotated[str, Meta(min_length=1, max_length=2048)]
+
+
+class _Struct(msgspec.Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True, omit_defaults=True):
+    """What every part of the spec shares: immutable, camelCase outside, an unknown field is an error."""
+
+
+class Control(_Struct):
+    """The version that serves now."""
+
+    deployment: DnsName
+
+
+class Canary(_Struct):
+    """The version on trial: a Deployment of the user's, or a patch of control's pod template."""
+
+    deployment: DnsName | None = None
+    patch: dict[str, Any] | None = None
+
+
+class HTTPRouteRef(_Struct):
+    """A rule of a Gateway API HTTPRoute whose backendRefs carry the weights."""
+
+    name: DnsName
+    rule: str | None = None
+
+
+class WeightsRef(_Struct):
+    """Two numbers in any resource, each found by a JSON pointer."""
+
+    name: DnsName
+    api_version: str | None = None
+    kind: str | None = None
+    control_path: str | None = None
+    canary_path: str | None = None
+    preset: Literal["Istio", "Traefik", "Contour", "Linkerd", "Kuma", "APISIX", "SMI"] | None = None
+
+
+class ReplicasTraffic(_Struct):
+    """Settings of the Replicas router."""
+
+    total: Annotated[int, Meta(ge=2, le=10000)] | None = None
+
+
+class Traffic(_Struct):
+    """How traffic is split between control and canary."""
+
+    type: Literal["Replicas", "HTTPRoute", "Weights"] = "Replicas"
+    replicas: ReplicasTraffic | None = None
+    http_route: HTTPRouteRef | None = None
+    weights: WeightsRef | None = None
+
+
+class MetricLabels(_Struct):
+    """The names of the labels that tell series apart.
+
+    The value of `namespace` is the experiment's namespace, that of `service` the service's name in the experiment, that of
+    `variant` either the role (`control`, `canary`) or the Deployment's name.
+    """
+
+    namespace: str = "namespace"
+    service: str = "service"
+    variant: str = "variant"
+    code: str = "code"
+
+
+class Metrics(_Struct):
+    """Which series hold requests, errors and latency."""
+
+    preset: Literal["Http", "Istio", "EnvoyGateway", "Nginx"] = "Http"
+    requests: str | None = None
+    latency: str | None = None
+    labels: MetricLabels = MetricLabels()
+
+
+class Service(_Struct):
+    """One of the services that move together."""
+
+    name: DnsLabel
+    control: Control
+    canary: Canary
+    traffic: Traffic = Traffic()
+    metrics: Metrics | None = None
+
+
+class Stage(_Struct):
+    """A share of the traffic for a time."""
+
+    name: DnsLabel
+    weight: Annotated[int, Meta(ge=1, le=100)]
+    duration: Duration
+    min_samples: Annotated[int, Meta(ge=1)] | None = None
+
+
+class Promotion(_Struct):
+    """What happens when every stage has passed."""
+
+    approval: Literal["Automatic", "Manual"] = "Automatic"
+    bake: Duration = Duration("1h")
+    mode: Literal["Template", "TrafficOnly"] = "Template"
+
+
+class ErrorRateGuardrail(_Struct):
+    """The share of requests that fail."""
+
+    warn: Share = Share("0.5%")
+    max: Share = Share("1%")
+    worse_than_control: Share = Share("10%")
+
+
+class LatencyGuardrail(_Struct):
+    """The latency that 95 % of requests stay below."""
+
+    max: Duration = Duration("150ms")
+    worse_than_control: Share = Share("5%")
+
+
+class CustomGuardrail(_Struct):
+    """A share of the user's own: `total` minus `good` is what is bad. Both are selectors of counters."""
+
+    name: DnsLabel
+    good: PromQL
+    total: PromQL
+    max: Share | None = None
+    worse_than_control: Share | None = None
+
+
+class Guardrails(_Struct):
+    """Harm: judged at every look, in every stage, while baking too."""
+
+    error_rate: ErrorRateGuardrail = ErrorRateGuardrail()
+    latency_p95: LatencyGuardrail = msgspec.field(default=LatencyGuardrail(), name="latencyP95")
+    custom: tuple[CustomGuardrail, ...] = ()
+
+
+class Goal(_Struct):
+    """Benefit: judged in the A/B stage, on users."""
+
+    name: DnsLabel
+    count: PromQL
+    sum: PromQL
+    sum_of_squares: PromQL
+    direction: Literal["Increase", "Decrease"] = "Increase"
+    minimum_effect: float = 0.0
+    promote_on: Literal["Superior", "NonInferior"] = "NonInferior"
+    segment_label: str | None = None
+
+
+class Analysis(_Struct):
+    """How often is looked, and how sure a verdict must be."""
+
+    interval: Duration = Duration("30s")
+    alpha: Annotated[float, Meta(gt=0, le=0.5)] = 0.05
+    min_requests: Annotated[int, Meta(ge=1)] = 100
+    on_no_data: Literal["Hold"] = "Hold"
+
+
+class SecretKeyRef(_Struct):
+    """One key of a Secret in the experiment's namespace."""
+
+    name: DnsName
+    key: str
+
+
+class TLS(_Struct):
+    """How Prometheus's certificate is checked."""
+
+    ca_from: SecretKeyRef | None = None
+    server_name: str | None = None
+
+
+class PrometheusRef(_Struct):
+    """Where measurements come from."""
+
+    address: Annotated[str, Meta(pattern=r"^https?://[^\s]+$", max_length=2048)] = "http://prometheus.monitoring:9090"
+    bearer_token_from: SecretKeyRef | None = None
+    headers_from: SecretKeyRef | None = None
+    tls: TLS | None = None
+
+
+DEFAULT_STAGES: tuple[Stage, ...] = (
+    Stage(name="canary", weight=5, duration=Duration("24h")),
+    Stage(name="ab", weight=50, duration=Duration("13d"), min_samples=3500),
+)
+"""Canary 5 % for a day, A/B 50/50 for thirteen; then `promotion` takes it to all."""
+
+
+class Spec(_Struct):
+    """The whole of `spec`."""
+
+    services: Annotated[tuple[Service, ...], Meta(min_length=1, max_length=16)]
+    stages: Annotated[tuple[Stage, ...], Meta(min_length=1, max_length=20)] = DEFAULT_STAGES
+    promotion: Promotion = Promotion()
+    guardrails: Guardrails = Guardrails()
+    goals: Annotated[tuple[Goal, ...], Meta(max_length=8)] = ()
+    analysis: Analysis = Analysis()
+    metrics: Metrics = Metrics()
+    prometheus: PrometheusRef = PrometheusRef()
+    paused: bool = False
+    abort: bool = False
+
+    def service(self, name: str) -> Service:
+        """The service called `name`.
+
+        Raises:
+            KeyError: there is none.
+        """
+        for service in self.services:
+            if service.name == name:
+                return service
+        raise KeyError(name)
+
+
+class InvalidSpecError(ValueError):
+    """The spec cannot be read; the text is a sentence for the user."""
+
+
+def parse_spec(spec: object) -> Spec:
+    """Reads `spec` as the API server (or a file) gives it.
+
+    Raises:
+        InvalidSpecError: with the path of the field and what is wrong with it.
+    """
+    try:
+        return msgspec.convert(spec, Spec, dec_hook=decode_unit)
+    except (msgspec.ValidationError, ValueError) as error:
+        raise InvalidSpecError(_sentence(str(error))) from None
+
+
+def spec_to_json(spec: Spec) -> dict[str, Any]:
+    """The inverse of `parse_spec`, without the fields that have their default."""
+    result: dict[str, Any] = msgspec.to_builtins(spec, enc_hook=encode_unit)
+    return result
+
+
+def canary_name(service: Service) -> str:
+    """The canary's Deployment: the user's, or the one that Serin makes beside control."""
+    return service.canary.deployment or f"{service.control.deployment}-canary"
+
+
+def _sentence(error: str) -> str:
+    """`Expected ... - at `$.services[0]`` becomes `spec.services[0]: expected ...`."""
+    what, found, path = error.partition(" - at `$")
+    return f"spec{path.rstrip('`')}: {what[:1].lower()}{what[1:]}" if found else f"spec: {error}"

@@ -1,0 +1,172 @@
+"""`status` of a CanaryExperiment in Python: flat and short, because `kubectl describe` prints all of it.
+
+Two kinds of fields live here. What a person reads (phase, message, values) and what the operator needs to go on after a
+crash (`runId`, `step`, `countedUntil`, `checkpoint`). Both are written by one patch, so that they never disagree.
+"""
+
+from enum import StrEnum
+from typing import Any, Literal
+
+import msgspec
+
+
+class Phase(StrEnum):
+    """Where an experiment is."""
+
+    PENDING = "Pending"
+    PREPARING = "Preparing"
+    PROGRESSING = "Progressing"
+    PROMOTING = "Promoting"
+    BAKING = "Baking"
+    SUCCEEDED = "Succeeded"
+    PAUSED = "Paused"
+    HOLDING = "Holding"
+    ROLLING_BACK = "RollingBack"
+    ROLLED_BACK = "RolledBack"
+    FAILED = "Failed"
+
+
+TERMINAL = frozenset({Phase.SUCCEEDED, Phase.ROLLED_BACK, Phase.FAILED})
+"""Phases that a run does not leave; a new run does."""
+
+
+class VerdictName(StrEnum):
+    """What the guardrails say, all services together."""
+
+    NONE = "None"
+    INSUFFICIENT = "Insufficient"
+    HEALTHY = "Healthy"
+    WARNING = "Warning"
+    FAILING = "Failing"
+    NO_DATA = "NoData"
+
+
+class _Struct(msgspec.Struct, kw_only=True, rename="camel", omit_defaults=True):
+    """What every part of the status shares. Unknown fields are ignored: a newer operator may have written them."""
+
+
+class Condition(_Struct, frozen=True):
+    """As `metav1.Condition`."""
+
+    type: str
+    status: Literal["True", "False", "Unknown"]
+    reason: str
+    message: str
+    last_transition_time: str
+    observed_generation: int = 0
+
+
+class Transition(_Struct, frozen=True):
+    """One change of phase, stage or verdict, with the reason that caused it."""
+
+    time: str
+    to: str
+    reason: str
+    message: str
+
+
+class GuardrailStatus(_Struct, frozen=True):
+    """One guardrail of one service. Values are texts for people: `4.9%`, `131ms`."""
+
+    name: str
+    verdict: str
+    summary: str
+    rule: str = ""
+    canary: str = ""
+    control: str = ""
+    canary_requests: int = 0
+    control_requests: int = 0
+    ratio: str = ""
+    evidence: str = ""
+
+
+class ServiceStatus(_Struct, frozen=True):
+    """One service: what is intended, what is observed, what was measured."""
+
+    name: str
+    weight: int = 0
+    observed_weight: float | None = None
+    ready: str = ""
+    guardrails: tuple[GuardrailStatus, ...] = ()
+    replicas: int = 0
+    """Control's size before the run, which it gets back."""
+    control_template: str = ""
+    """Hash of control's pod template, to notice that somebody else rolled it."""
+    route_token: str = ""
+    """What the router read when the counts were last taken; a change means that the traffic may have moved."""
+
+
+class Step(_Struct, frozen=True):
+    """The effect that is under way: written before it is done, closed after it has been seen."""
+
+    number: int
+    action: str
+    started_at: str
+    weight: int = 0
+    done: bool = False
+
+
+class Status(_Struct, frozen=True):
+    """The whole of `status`."""
+
+    observed_generation: int = 0
+    phase: Phase = Phase.PENDING
+    resumes_to: Phase | None = None
+    """Where a Paused or Holding experiment goes on."""
+    stage: str = ""
+    weight: int = 0
+    verdict: VerdictName = VerdictName.NONE
+    message: str = ""
+    reason: str = ""
+    """Why the phase is what it is, as one CamelCase word."""
+    run_id: str = ""
+    started_at: str = ""
+    stage_started_at: str = ""
+    stage_seconds: float = 0.0
+    """Measured time in the stage: an outage of the metrics makes the stage longer, not the evidence thinner."""
+    counted_until: str = ""
+    """Traffic up to here has been counted or deliberately left out."""
+    ended_at: str = ""
+    first_bad_look: str = ""
+    """The end of the look at which a guardrail first looked worse than it may, in the spell that led to the verdict."""
+    found_at: str = ""
+    restored_at: str = ""
+    """When control had 100 % again."""
+    services: tuple[ServiceStatus, ...] = ()
+    conditions: tuple[Condition, ...] = ()
+    transitions: tuple[Transition, ...] = ()
+    step: Step | None = None
+    checkpoint: dict[str, str] = {}
+    """Sufficient statistics by `service/guardrail`, and `counts` for the totals of the stage."""
+
+
+def parse_status(status: object) -> Status:
+    """Reads `status` as the API server gives it; an absent or unreadable one is a fresh one.
+
+    A status that cannot be read (edited by hand, written by another version) must not stop a rollback. The next look
+    rebuilds it from the cluster: weights are read from the router, evidence starts again from nothing.
+    """
+    try:
+        return msgspec.convert(status or {}, Status)
+    except (msgspec.ValidationError, ValueError):
+        return Status()
+
+
+def status_to_json(status: Status) -> dict[str, Any]:
+    """The inverse of `parse_status`."""
+    result: dict[str, Any] = msgspec.to_builtins(status)
+    return result
+
+
+def merge_patch(before: dict[str, Any], after: dict[str, Any]) -> dict[str, Any]:
+    """The JSON merge patch (RFC 7396) that turns `before` into `after`; empty when they are equal."""
+    patch: dict[str, Any] = {key: None for key in before if key not in after}
+    for key, value in after.items():
+        old = before.get(key)
+        if isinstance(value, dict) and isinstance(old, dict):
+            inner = merge_patch(old, value)
+            if inner:
+                patch[key] = inner
+        elif key not in before or old != value:
+            patch[key] = value
+    return patch

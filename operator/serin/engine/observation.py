@@ -1,0 +1,174 @@
+"""What `decide` is told: one frozen picture of the cluster and of the measurements.
+
+Everything that the controller found out is here, and nothing that it could not find out is guessed: an absent Deployment
+is None, a failed measurement is an `Unmeasured` with its kind. The routers and the metrics produce these types.
+"""
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class Workload:
+    """A Deployment as the API server shows it."""
+
+    name: str
+    uid: str
+    generation: int
+    observed_generation: int
+    replicas: int
+    """`spec.replicas`, 1 where it is absent (the Deployment default)."""
+    current: int
+    """`status.replicas`: pods that exist, also those of an old template."""
+    updated: int
+    ready: int
+    available: int
+    template_hash: str
+    """Of the pod template, without what rollouts add to it (`kubectl rollout restart` still counts as a change)."""
+    deadline_exceeded: bool = False
+    """Condition `Progressing=False` with reason `ProgressDeadlineExceeded`."""
+    deleting: bool = False
+    controller: str = ""
+    """uid of the owner that controls it; empty for a Deployment of the user's."""
+    trouble: str = ""
+    """A sentence from its pods or conditions that says why it is not ready, if known (image, quota, crash)."""
+
+    @property
+    def rolled_out(self) -> bool:
+        """Every pod is of the present template and ready, and none is left over."""
+        return (
+            self.observed_generation >= self.generation
+            and self.updated == self.replicas == self.current
+            and self.ready == self.replicas
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """Something that the user must correct, as a condition says it."""
+
+    reason: str
+    """One CamelCase word, for example `DeploymentNotFound`."""
+    message: str
+    """A sentence that says what to write instead."""
+
+
+@dataclass(frozen=True, slots=True)
+class RouteReading:
+    """What a router read: the truth about the split."""
+
+    weight: float | None
+    """The canary's share in percent that the traffic really has; None when it can't be told."""
+    settled: bool
+    """True when the last written weight is in force and nothing moves any more."""
+    token: str
+    """Changes whenever the split may have changed (generations, resourceVersion of a route)."""
+    note: str = ""
+    """What it waits for, or what the granularity of the split is, as a sentence fragment."""
+    smallest: float = 0.0
+    """The smallest share above 0 that this router can give, in percent."""
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceObservation:
+    """One service of the experiment as it is now."""
+
+    name: str
+    control: Workload | None
+    canary: Workload | None
+    route: RouteReading
+    kept_template: bool = False
+    """Control's template from before the promotion is kept and can be restored."""
+    original_template: str = ""
+    """Hash of the kept template; empty when none is kept."""
+    canary_template: str = ""
+    """Hash of the template that the canary has or will have; what promotion gives to control."""
+
+
+class MeasurementFailure(StrEnum):
+    """Why a look has no counts. None of these is healthy, and none is failing."""
+
+    EMPTY = "Empty"
+    NAN = "NaN"
+    WARNINGS = "Warnings"
+    PARTIAL = "Partial"
+    CLIENT_ERROR = "ClientError"
+    SERVER_ERROR = "ServerError"
+    TIMEOUT = "Timeout"
+    UNREACHABLE = "Unreachable"
+    GAP = "Gap"
+
+
+@dataclass(frozen=True, slots=True)
+class Unmeasured:
+    """A look, or one service of it, that gave nothing to count."""
+
+    failure: MeasurementFailure
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class VariantCounts:
+    """What one variant of one service did during one look: integers, summed over its pods."""
+
+    requests: int
+    errors: int
+    edges: tuple[float, ...] = ()
+    """Upper bounds of the histogram's buckets in seconds, ascending, without +Inf."""
+    within: tuple[int, ...] = ()
+    """Requests at or below each edge (cumulative), as long as `edges`."""
+    timed: int = 0
+    """Requests in the histogram altogether (its +Inf bucket)."""
+    custom: tuple[tuple[str, int, int], ...] = ()
+    """(name, total, bad) of each custom guardrail."""
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceCounts:
+    """Both variants of one service during one look."""
+
+    control: VariantCounts
+    canary: VariantCounts
+
+
+@dataclass(frozen=True, slots=True)
+class LookResult:
+    """One look: the counts of `seconds` that end at `ends_at`."""
+
+    ends_at: float
+    """Unix time, aligned to the interval."""
+    seconds: float
+    services: dict[str, ServiceCounts | Unmeasured]
+    """By the service's name; every service of the experiment has an entry."""
+
+
+@dataclass(frozen=True, slots=True)
+class Observation:
+    """All that `decide` knows beside spec, status and the time."""
+
+    uid: str
+    namespace: str
+    name: str
+    generation: int
+    deleting: bool = False
+    finalizer: bool = False
+    annotations: dict[str, str] = field(default_factory=dict)
+    services: tuple[ServiceObservation, ...] = ()
+    problems: tuple[Problem, ...] = ()
+    """What checks of the cluster, the routers and Prometheus found; any of them means Accepted=False before traffic moves."""
+    looks: tuple[LookResult, ...] = ()
+    """Looks since `status.countedUntil`, oldest first."""
+    dispersion: dict[str, Any] = field(default_factory=dict)
+    """`serin.stats.Dispersion` by `service/guardrail`, from history; absent: the cautious default."""
+
+    def service(self, name: str) -> ServiceObservation:
+        """The service called `name`.
+
+        Raises:
+            KeyError: it was not observed.
+        """
+        for service in self.services:
+            if service.name == name:
+                return service
+        raise KeyError(name)
