@@ -1,0 +1,86 @@
+# Everything that is done with this repository, by name: `make help` lists it.
+# Each target does what it needs first, and skips what is already done.
+
+SHELL       := /bin/bash
+PYTHON      ?= python3
+VENV        := .venv
+BIN         := $(VENV)/bin
+STAMP       := $(VENV)/.installed
+CLUSTER     := $(PYTHON) -m tests.cluster
+TIERS       := tests/unit tests/integration tests/e2e
+PYTEST_ARGS ?=
+DEMO_ARGS   ?=
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.NOTPARALLEL:
+.PHONY: help venv packages format lint unit integration e2e test cluster cluster-down cluster-purge images install demo record lock clean
+
+help: ## Show this list
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
+
+venv: $(STAMP) ## Install the pinned development packages into .venv
+$(STAMP): requirements/dev.txt pyproject.toml
+	@echo "Installing into $(VENV): about a minute with an empty cache"
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/dev.txt
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@touch $@
+
+packages: ## Install PostgreSQL, which tests start as a process (Debian, as root; else says what is missing)
+	@if ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1; then :; \
+	elif [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+	  echo "Installing the package postgresql"; \
+	  apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends postgresql >/dev/null; \
+	else echo "PostgreSQL is missing, so its tests are skipped. On Debian: sudo apt-get install postgresql"; fi
+
+format: venv ## Format the code and apply the safe fixes
+	$(BIN)/ruff check --fix --quiet . ; $(BIN)/ruff format .
+
+lint: venv ## Check style, types and layers
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+unit: venv ## Test without a cluster and without processes: seconds
+	$(BIN)/pytest tests/unit $(PYTEST_ARGS)
+
+integration: venv packages ## Test with real processes (services, PostgreSQL, API server, Prometheus)
+	$(BIN)/pytest tests/integration $(PYTEST_ARGS)
+
+e2e: venv images ## Test whole rollouts on the real cluster
+	$(BIN)/pytest tests/e2e $(PYTEST_ARGS)
+
+test: lint packages images ## Check and test everything: lint, unit, integration, e2e
+	$(BIN)/pytest $(TIERS) $(PYTEST_ARGS)
+
+cluster: ## Start the real cluster (kind), or heal it; says what to export
+	@$(CLUSTER) up
+
+cluster-down: ## Delete the cluster; what it was made from stays
+	@$(CLUSTER) down
+
+cluster-purge: ## Delete the cluster, its cache and its images
+	@$(CLUSTER) purge
+
+images: venv cluster ## Build the images and put them into the cluster
+	@$(CLUSTER) images
+	@$(CLUSTER) load
+
+install: images ## Install Serin, Prometheus and the two services into the cluster
+	@$(BIN)/python -m tests.demo --install-only
+
+demo: images ## Cluster, Serin, two services under load, three experiments, live
+	@$(BIN)/python -m tests.demo $(DEMO_ARGS)
+
+record: images ## The demo, and what kubectl shows in every phase, into docs/phases
+	@$(BIN)/python -m tests.demo --record docs/phases $(DEMO_ARGS)
+
+lock: venv ## Pin every dependency again, with hashes
+	@test -x $(BIN)/uv || $(BIN)/python -m pip install --quiet --disable-pip-version-check uv
+	requirements/compile
+
+clean: ## Remove the environment and what tools leave behind
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache build dist
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
