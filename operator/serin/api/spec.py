@@ -16,7 +16,9 @@ DnsName = Annotated[str, Meta(min_length=1, max_length=253, pattern=r"^[a-z0-9](
 PromQL = Annotated[str, Meta(min_length=1, max_length=2048)]
 
 
-class _Struct(msgspec.Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True, omit_defaults=True):
+class _Struct(
+    msgspec.Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True, omit_defaults=True
+):
     """What every part of the spec shares: immutable, camelCase outside, an unknown field is an error."""
 
 

@@ -99,6 +99,11 @@ class MeasurementFailure(StrEnum):
     UNREACHABLE = "Unreachable"
     GAP = "Gap"
 
+    @property
+    def passes(self) -> bool:
+        """True when asking for the same look again may give its counts."""
+        return self in {MeasurementFailure.SERVER_ERROR, MeasurementFailure.TIMEOUT, MeasurementFailure.UNREACHABLE}
+
 
 @dataclass(frozen=True, slots=True)
 class Unmeasured:

@@ -1,0 +1,68 @@
+"""Times, shares and counts as sentences show them. Every text a user reads gets its numbers from here."""
+
+from datetime import UTC, datetime
+from typing import Final
+
+_DAY: Final = 86400
+_HOUR: Final = 3600
+_MINUTE: Final = 60
+
+
+def timestamp(seconds: float) -> str:
+    """Unix time as Kubernetes writes it (RFC 3339, UTC, whole seconds)."""
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def unix(text: str) -> float:
+    """The inverse of `timestamp`; 0 for an empty or unreadable text."""
+    try:
+        return datetime.fromisoformat(text).timestamp() if text else 0.0
+    except ValueError:
+        return 0.0
+
+
+def clock(seconds: float, now: float) -> str:
+    """`14:03:22` today, `24 Nov 09:12 UTC` on another day."""
+    then = datetime.fromtimestamp(seconds, UTC)
+    if then.date() == datetime.fromtimestamp(now, UTC).date():
+        return then.strftime("%H:%M:%S UTC")
+    return then.strftime("%d %b %H:%M UTC")
+
+
+def length(seconds: float) -> str:
+    """`13d2h`, `13h4m`, `2m10s`, `41s`: the two largest units."""
+    whole = max(0, round(seconds))
+    if whole >= _DAY:
+        return f"{whole // _DAY}d{whole % _DAY // _HOUR}h"
+    if whole >= _HOUR:
+        return f"{whole // _HOUR}h{whole % _HOUR // _MINUTE}m"
+    if whole >= _MINUTE:
+        return f"{whole // _MINUTE}m{whole % _MINUTE}s"
+    return f"{whole}s"
+
+
+def share(value: float | None) -> str:
+    """`4.9%`, `0.21%`; three significant digits at the most."""
+    return "unknown" if value is None else f"{value * 100:.2g}%" if value < 0.1 else f"{value * 100:.3g}%"
+
+
+def milliseconds(seconds: float | None) -> str:
+    """`131ms`."""
+    return "unknown" if seconds is None else f"{seconds * 1000:.3g}ms" if seconds < 1 else f"{seconds:.3g}s"
+
+
+def count(number: int) -> str:
+    """`22,511`."""
+    return f"{number:,}"
+
+
+def times(ratio: float | None) -> str:
+    """`24x`, `1.1x`; `unknown` where there is nothing to divide."""
+    if ratio is None:
+        return "unknown"
+    return "inf" if ratio == float("inf") else f"{ratio:.2g}x"
+
+
+def bound(value: float) -> str:
+    """One end of an interval."""
+    return "inf" if value == float("inf") else f"{value:.2g}"
