@@ -114,7 +114,9 @@ async def follow(
         if until(seen):
             return seen
         if time.monotonic() > deadline:
-            raise TimeoutError(f"{name} is {seen.phase or 'not seen yet'} after {wait:g} s: {seen.status.get('message')}")
+            raise TimeoutError(
+                f"{name} is {seen.phase or 'not seen yet'} after {wait:g} s: {seen.status.get('message')}"
+            )
         await asyncio.sleep(1)
 
 

@@ -70,9 +70,7 @@ def _images() -> dict[str, list[tuple[str, str]]]:
     """Return the Deployments of each image; those of the operator are found by their label."""
     return {
         "serin/operator:dev": [],
-        **{
-            f"serin/{service}:dev": [(NAMESPACE, service), (NAMESPACE, f"{service}-phase4")] for service in SERVICES
-        },
+        **{f"serin/{service}:dev": [(NAMESPACE, service), (NAMESPACE, f"{service}-phase4")] for service in SERVICES},
     }
 
 
