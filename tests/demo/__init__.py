@@ -1,4 +1,4 @@
-"""The demo: a real cluster, two services under load, three experiments, each ending as it should or the exit code is 1.
+"""The demo: a real cluster, two services under load, three experiments, one exit code.
 
-`make demo` runs it. Its parts are also what the end-to-end tests stand on: `kubectl`, `install`, `experiment`, `follow`.
+`make demo` runs it. Its parts carry the end-to-end tests too: `kubectl`, `install`, `experiment`, `follow`.
 """

@@ -25,14 +25,15 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(prog="python -m tests.demo", description="Three experiments on a real cluster.")
     names = [experiment.name for experiment in DEMO]
-    parser.add_argument(
-        "experiments", nargs="*", choices=[*names, []], default=[], help=f"{', '.join(names)}; all without"
-    )
+    parser.add_argument("experiments", nargs="*", metavar="experiment", help=f"{', '.join(names)}; all without")
     parser.add_argument("--rate", type=float, default=22.0, help="requests per second to each service (22)")
     parser.add_argument("--timeout", type=float, default=900.0, help="seconds for one experiment (900)")
     parser.add_argument("--install-only", action="store_true", help="install everything, start nothing")
     parser.add_argument("--record", type=Path, metavar="FOLDER", help="keep what kubectl shows in each phase here")
-    return parser.parse_args(arguments)
+    options = parser.parse_args(arguments)
+    if unknown := [name for name in options.experiments if name not in names]:
+        parser.error(f"there is no experiment {unknown[0]}: write {', '.join(names)}")
+    return options
 
 
 async def run_one(experiment: Experiment, options: argparse.Namespace, console: Console, recorder: Recorder) -> Finding:

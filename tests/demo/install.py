@@ -19,7 +19,7 @@ SERVICES = ("recommendation", "conversation")
 OPERATOR = "app.kubernetes.io/name=serin"
 FAULTS = ("SERIN_FAULT_ERROR_SHARE", "SERIN_FAULT_LATENCY", "SERIN_FAULT_AFTER")
 IMAGE_ID = "serin.dev/image-id"
-"""Pod template annotation: a rebuilt image keeps its tag, and only a changed template makes Kubernetes start new pods."""
+"""Pod template annotation: a rebuilt image keeps its tag, and only a changed template starts new pods."""
 
 Say = Callable[[str], None]
 
@@ -126,16 +126,17 @@ async def _waiting() -> list[str]:
     return found
 
 
-async def reset(say: Say, faults: dict[str, str] | None = None) -> None:
+async def reset(say: Say, faults: dict[str, str] | None = None, *, faulty: str = "recommendation") -> None:
     """Bring both services to where an experiment begins: control has all pods, the canary none, faults as given.
 
     Args:
         say: Told what is waited for.
-        faults: Settings of recommendation's canary, set while it has no pods; without, it is a good release.
+        faults: Settings of one canary, set while it has no pods; without, both are good releases.
+        faulty: The service that gets them.
     """
     for service in SERVICES:
         canary = f"deployment/{service}-phase4"
-        wanted = faults or {} if service == "recommendation" else {}
+        wanted = faults or {} if service == faulty else {}
         settings = [f"{name}={wanted[name]}" if name in wanted else f"{name}-" for name in FAULTS]
         await kubectl("-n", NAMESPACE, "scale", canary, "--replicas=0")
         await kubectl("-n", NAMESPACE, "set", "env", canary, *settings)

@@ -2,6 +2,7 @@
 
 import time
 from types import TracebackType
+from typing import Self
 
 from rich.console import Console, Group
 from rich.live import Live
@@ -25,7 +26,7 @@ class View:
         self._began, self._last, self._said = time.monotonic(), "", 0.0
         self._live = Live(console=console, auto_refresh=False) if console.is_terminal else None
 
-    def __enter__(self) -> "View":
+    def __enter__(self) -> Self:
         """Take the terminal, if there is one."""
         if self._live is not None:
             self._live.start()
@@ -54,8 +55,8 @@ class View:
             f"{row.service[:3]}/{row.variant} {row.answered / 10:.0f}/s" for row in self._report.window(10)
         )
         self._console.print(
-            f"{self._seconds():4.0f}s  {state}  {status.get('message', '')}  [{rates}; {self._report.injected} failed on"
-            f" purpose, {self._report.own_failures} otherwise]",
+            f"{self._seconds():4.0f}s  {state}  {status.get('message', '')}  [{rates};"
+            f" failed: {self._report.injected} on purpose, {self._report.own_failures} otherwise]",
             soft_wrap=True,
             highlight=False,
             markup=False,
