@@ -59,7 +59,8 @@ class Shop:
 
         async def on_look(seen: Seen) -> None:
             status = seen.status
-            line = f"{name}: {seen.phase} {status.get('stage', '')} {status.get('weight', 0)} % {status.get('message', '')}"
+            where = f"{name}: {seen.phase} {status.get('stage', '')} {status.get('weight', 0)} %"
+            line = f"{where} {status.get('message', '')}"
             if line != self._said:
                 self._said = line
                 self.say(f"{time.monotonic() - self._began:4.0f}s {line}")
