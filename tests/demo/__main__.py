@@ -13,7 +13,7 @@ from tests.demo.experiment import DEMO, Experiment, manifest
 from tests.demo.findings import Finding, find
 from tests.demo.follow import Seen, diagnosis, ended, follow, under_load
 from tests.demo.kubectl import NAMESPACE, KubectlError, apply, environment, kubectl
-from tests.demo.record import Recorder
+from tests.demo.record import Recorder, record_rest
 from tests.demo.view import View
 
 FIRST_ANSWERS = 5.0
@@ -77,6 +77,8 @@ async def drive(options: argparse.Namespace, console: Console) -> int:
     recorder = Recorder(options.record)
     chosen = [experiment for experiment in DEMO if not options.experiments or experiment.name in options.experiments]
     findings = [await run_one(experiment, options, console, recorder) for experiment in chosen]
+    if options.record:
+        await record_rest(recorder, console, options.rate)
     console.print(f"\n[bold]All in {time.monotonic() - begun:.0f} s[/]")
     for finding in findings:
         console.print(finding.lines()[0], highlight=False, markup=False)

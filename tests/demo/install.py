@@ -123,6 +123,10 @@ async def _waiting() -> list[str]:
             counts[2] = counts[0]
         if not seen or counts != [wanted] * 3:
             found.append(f"{item['metadata']['name']} {counts[1]}/{wanted}")
+    # A pod that ends still serves for some seconds: the next experiment must not count its answers.
+    pods = (await get("pods", "-n", NAMESPACE))["items"]
+    if ending := sum("deletionTimestamp" in pod["metadata"] for pod in pods):
+        found.append(f"{ending} pods that end")
     return found
 
 

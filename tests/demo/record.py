@@ -1,10 +1,15 @@
 """Keeps what `kubectl get cex` and `kubectl describe cex` show in each phase, for the documentation."""
 
+import json
 import re
 from pathlib import Path
 
-from tests.demo.follow import Seen
-from tests.demo.kubectl import NAMESPACE, KubectlError, kubectl
+from rich.console import Console
+
+from tests.demo import install
+from tests.demo.experiment import manifest
+from tests.demo.follow import Seen, ended, follow, under_load
+from tests.demo.kubectl import NAMESPACE, KubectlError, apply, kubectl
 
 HEAD = "<!-- Recorded by `make record` from a real run; edit nothing here. -->\n"
 
@@ -35,3 +40,26 @@ class Recorder:
             f"```\n$ kubectl describe cex {seen.name}\n{described.rstrip()}\n```\n"
         )
         (self._folder / f"{seen.phase.lower()}.md").write_text(page, encoding="utf-8")
+
+
+async def record_rest(recorder: Recorder, console: Console, rate: float) -> None:
+    """Record the phases that the demo's experiments don't pass: paused by hand, and holding for an approval.
+
+    Raises:
+        TimeoutError: a phase wasn't reached.
+    """
+    name = "by-hand"
+    console.print("\n[bold]by-hand: paused, resumed, waiting for an approval, aborted[/]")
+    await kubectl("-n", NAMESPACE, "delete", "cex", name, "--ignore-not-found", wait=180)
+    await install.reset(lambda line: console.print(f"  {line}", highlight=False))
+    stages = [{"name": "canary", "weight": 10, "duration": "30s"}]
+    async with under_load(rate):
+        await apply(manifest(name, stages=stages, promotion={"approval": "Manual", "bake": "30s"}))
+        await follow(name, until=lambda seen: seen.phase == "Progressing", on_look=recorder.look, wait=120)
+        for phase, change in (("Paused", {"paused": True}), ("Holding", {"paused": False}), ("", {"abort": True})):
+            await kubectl("-n", NAMESPACE, "patch", "cex", name, "--type=merge", "-p", json.dumps({"spec": change}))
+
+            def reached(seen: Seen, phase: str = phase) -> bool:
+                return seen.phase == phase or ended(seen)
+
+            await follow(name, until=reached, on_look=recorder.look, wait=180)
