@@ -22,27 +22,27 @@ class _Struct(
     """What every part of the spec shares: immutable, camelCase outside, an unknown field is an error."""
 
 
-class Control(_Struct):
+class Control(_Struct, frozen=True):
     """The version that serves now."""
 
     deployment: DnsName
 
 
-class Canary(_Struct):
+class Canary(_Struct, frozen=True):
     """The version on trial: a Deployment of the user's, or a patch of control's pod template."""
 
     deployment: DnsName | None = None
     patch: dict[str, Any] | None = None
 
 
-class HTTPRouteRef(_Struct):
+class HTTPRouteRef(_Struct, frozen=True):
     """A rule of a Gateway API HTTPRoute whose backendRefs carry the weights."""
 
     name: DnsName
     rule: str | None = None
 
 
-class WeightsRef(_Struct):
+class WeightsRef(_Struct, frozen=True):
     """Two numbers in any resource, each found by a JSON pointer."""
 
     name: DnsName
@@ -53,13 +53,13 @@ class WeightsRef(_Struct):
     preset: Literal["Istio", "Traefik", "Contour", "Linkerd", "Kuma", "APISIX", "SMI"] | None = None
 
 
-class ReplicasTraffic(_Struct):
+class ReplicasTraffic(_Struct, frozen=True):
     """Settings of the Replicas router."""
 
     total: Annotated[int, Meta(ge=2, le=10000)] | None = None
 
 
-class Traffic(_Struct):
+class Traffic(_Struct, frozen=True):
     """How traffic is split between control and canary."""
 
     type: Literal["Replicas", "HTTPRoute", "Weights"] = "Replicas"
@@ -68,11 +68,11 @@ class Traffic(_Struct):
     weights: WeightsRef | None = None
 
 
-class MetricLabels(_Struct):
+class MetricLabels(_Struct, frozen=True):
     """The names of the labels that tell series apart.
 
-    The value of `namespace` is the experiment's namespace, that of `service` the service's name in the experiment, that of
-    `variant` either the role (`control`, `canary`) or the Deployment's name.
+    The value of `namespace` is the experiment's namespace, that of `service` the service's name in the experiment,
+    that of `variant` either the role (`control`, `canary`) or the Deployment's name.
     """
 
     namespace: str = "namespace"
@@ -81,7 +81,7 @@ class MetricLabels(_Struct):
     code: str = "code"
 
 
-class Metrics(_Struct):
+class Metrics(_Struct, frozen=True):
     """Which series hold requests, errors and latency."""
 
     preset: Literal["Http", "Istio", "EnvoyGateway", "Nginx"] = "Http"
@@ -90,7 +90,7 @@ class Metrics(_Struct):
     labels: MetricLabels = MetricLabels()
 
 
-class Service(_Struct):
+class Service(_Struct, frozen=True):
     """One of the services that move together."""
 
     name: DnsLabel
@@ -100,7 +100,7 @@ class Service(_Struct):
     metrics: Metrics | None = None
 
 
-class Stage(_Struct):
+class Stage(_Struct, frozen=True):
     """A share of the traffic for a time."""
 
     name: DnsLabel
@@ -109,7 +109,7 @@ class Stage(_Struct):
     min_samples: Annotated[int, Meta(ge=1)] | None = None
 
 
-class Promotion(_Struct):
+class Promotion(_Struct, frozen=True):
     """What happens when every stage has passed."""
 
     approval: Literal["Automatic", "Manual"] = "Automatic"
@@ -117,7 +117,7 @@ class Promotion(_Struct):
     mode: Literal["Template", "TrafficOnly"] = "Template"
 
 
-class ErrorRateGuardrail(_Struct):
+class ErrorRateGuardrail(_Struct, frozen=True):
     """The share of requests that fail."""
 
     warn: Share = Share("0.5%")
@@ -125,14 +125,14 @@ class ErrorRateGuardrail(_Struct):
     worse_than_control: Share = Share("10%")
 
 
-class LatencyGuardrail(_Struct):
+class LatencyGuardrail(_Struct, frozen=True):
     """The latency that 95 % of requests stay below."""
 
     max: Duration = Duration("150ms")
     worse_than_control: Share = Share("5%")
 
 
-class CustomGuardrail(_Struct):
+class CustomGuardrail(_Struct, frozen=True):
     """A share of the user's own: `total` minus `good` is what is bad. Both are selectors of counters."""
 
     name: DnsLabel
@@ -142,7 +142,7 @@ class CustomGuardrail(_Struct):
     worse_than_control: Share | None = None
 
 
-class Guardrails(_Struct):
+class Guardrails(_Struct, frozen=True):
     """Harm: judged at every look, in every stage, while baking too."""
 
     error_rate: ErrorRateGuardrail = ErrorRateGuardrail()
@@ -150,7 +150,7 @@ class Guardrails(_Struct):
     custom: tuple[CustomGuardrail, ...] = ()
 
 
-class Goal(_Struct):
+class Goal(_Struct, frozen=True):
     """Benefit: judged in the A/B stage, on users."""
 
     name: DnsLabel
@@ -163,7 +163,7 @@ class Goal(_Struct):
     segment_label: str | None = None
 
 
-class Analysis(_Struct):
+class Analysis(_Struct, frozen=True):
     """How often is looked, and how sure a verdict must be."""
 
     interval: Duration = Duration("30s")
@@ -172,21 +172,21 @@ class Analysis(_Struct):
     on_no_data: Literal["Hold"] = "Hold"
 
 
-class SecretKeyRef(_Struct):
+class SecretKeyRef(_Struct, frozen=True):
     """One key of a Secret in the experiment's namespace."""
 
     name: DnsName
     key: str
 
 
-class TLS(_Struct):
+class TLS(_Struct, frozen=True):
     """How Prometheus's certificate is checked."""
 
     ca_from: SecretKeyRef | None = None
     server_name: str | None = None
 
 
-class PrometheusRef(_Struct):
+class PrometheusRef(_Struct, frozen=True):
     """Where measurements come from."""
 
     address: Annotated[str, Meta(pattern=r"^https?://[^\s]+$", max_length=2048)] = "http://prometheus.monitoring:9090"
@@ -202,7 +202,7 @@ DEFAULT_STAGES: tuple[Stage, ...] = (
 """Canary 5 % for a day, A/B 50/50 for thirteen; then `promotion` takes it to all."""
 
 
-class Spec(_Struct):
+class Spec(_Struct, frozen=True):
     """The whole of `spec`."""
 
     services: Annotated[tuple[Service, ...], Meta(min_length=1, max_length=16)]

@@ -41,7 +41,7 @@ class VerdictName(StrEnum):
     NO_DATA = "NoData"
 
 
-class _Struct(msgspec.Struct, kw_only=True, rename="camel", omit_defaults=True):
+class _Struct(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
     """What every part of the status shares. Unknown fields are ignored: a newer operator may have written them."""
 
 

@@ -65,7 +65,14 @@ class RemoveCanary:
 
 
 Act = (
-    AddFinalizer | RemoveFinalizer | EnsureCanary | Shift | KeepTemplate | PromoteTemplate | RestoreTemplate | RemoveCanary
+    AddFinalizer
+    | RemoveFinalizer
+    | EnsureCanary
+    | Shift
+    | KeepTemplate
+    | PromoteTemplate
+    | RestoreTemplate
+    | RemoveCanary
 )
 
 

@@ -1,7 +1,7 @@
 """From looks to verdicts: feeds the guardrails' tests and keeps their state in the status's checkpoint.
 
-The tests themselves are `serin.stats`; here is which counts go into which test, how the experiment's alpha is split over
-them, and what a reader sees of the result.
+The tests themselves are `serin.stats`; here is which counts go into which test, how the experiment's alpha is split
+over them, and what a reader sees of the result.
 """
 
 from dataclasses import dataclass
@@ -48,7 +48,7 @@ class Failing:
     service: str
     guardrail: str
     reason: str
-    summary: str
+    """One sentence with values, counts, ratio and interval, rule and evidence."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,8 +116,8 @@ def count_looks(
 ) -> Counted:
     """Feeds `looks` (oldest first) and judges what all looks so far say.
 
-    A look that failed for a reason that may pass (Prometheus away) stops the feeding, and is asked for again. One that will
-    never be measured is left out, and the stage becomes that much longer.
+    A look that failed for a reason that may pass (Prometheus away) stops the feeding, and is asked for again. One that
+    will never be measured is left out, and the stage becomes that much longer.
     """
     kept = dict(checkpoint)
     measured, unmeasured = 0.0, ()  # type: float, tuple[str, ...]
@@ -140,7 +140,7 @@ def count_looks(
     for name, parts in evidence.items():
         verdicts[name] = tuple(_shown(guardrail, each) for guardrail, each in parts)
     failing = tuple(
-        Failing(name, guardrail, f"{name}: {each.reason}", _summary(guardrail, each))
+        Failing(name, guardrail, f"{name}: {each.reason}; {_rule(each)}")
         for name, parts in evidence.items()
         for guardrail, each in parts
         if each.verdict is Verdict.FAILING
@@ -287,7 +287,9 @@ def _bad(spec: Spec, counts: ServiceCounts) -> bool:
             return True
     if not (canary.timed and control.timed and canary.edges == control.edges):
         return False
-    slower = (1 - a / canary.timed - (1 - b / control.timed) for a, b in zip(canary.within, control.within, strict=True))
+    slower = (
+        1 - a / canary.timed - (1 - b / control.timed) for a, b in zip(canary.within, control.within, strict=True)
+    )
     return max(slower, default=0.0) > _SLOWER
 
 
@@ -297,6 +299,7 @@ _SLOWER: Final = 0.25
 
 def _shown(name: str, evidence: Evidence) -> GuardrailStatus:
     value = wording.milliseconds if name == LATENCY else wording.share
+    interval = f"[{wording.bound(evidence.ratio_low)}, {wording.bound(evidence.ratio_high)}]"
     return GuardrailStatus(
         name=name,
         verdict=str(evidence.verdict),
@@ -306,9 +309,13 @@ def _shown(name: str, evidence: Evidence) -> GuardrailStatus:
         control=value(evidence.control_value),
         canary_requests=evidence.canary_total,
         control_requests=evidence.control_total,
-        ratio=f"{wording.times(evidence.ratio)} [{wording.bound(evidence.ratio_low)}, {wording.bound(evidence.ratio_high)}]",
-        evidence=f"{evidence.evidence:.2g}",
+        ratio=f"{wording.times(evidence.ratio)} {interval}",
+        evidence=wording.multiple(evidence.evidence),
     )
+
+
+def _rule(evidence: Evidence) -> str:
+    return f"rule {evidence.rule}, evidence {wording.multiple(evidence.evidence)}x its limit"
 
 
 def _summary(name: str, evidence: Evidence) -> str:
@@ -329,4 +336,4 @@ def _summary(name: str, evidence: Evidence) -> str:
     interval = f"[{wording.bound(evidence.ratio_low)}, {wording.bound(evidence.ratio_high)}]"
     ratio = "" if evidence.ratio is None else f"; {wording.times(evidence.ratio)} {interval}"
     rule = "" if evidence.rule is Rule.NONE else f"; rule {evidence.rule}"
-    return f"{values}{ratio}{rule}; evidence {evidence.evidence:.2g}x its limit"
+    return f"{values}{ratio}{rule}; evidence {wording.multiple(evidence.evidence)}x its limit"

@@ -1,7 +1,7 @@
 """What `decide` is told: one frozen picture of the cluster and of the measurements.
 
-Everything that the controller found out is here, and nothing that it could not find out is guessed: an absent Deployment
-is None, a failed measurement is an `Unmeasured` with its kind. The routers and the metrics produce these types.
+Everything that the controller found out is here, and nothing that it could not find out is guessed: an absent
+Deployment is None, a failed measurement is an `Unmeasured` with its kind. The routers and the metrics produce these.
 """
 
 from dataclasses import dataclass, field
@@ -161,7 +161,8 @@ class Observation:
     annotations: dict[str, str] = field(default_factory=dict)
     services: tuple[ServiceObservation, ...] = ()
     problems: tuple[Problem, ...] = ()
-    """What checks of the cluster, the routers and Prometheus found; any of them means Accepted=False before traffic moves."""
+    """What checks of the cluster, the routers and Prometheus found; before traffic moves any of them means
+    Accepted=False."""
     looks: tuple[LookResult, ...] = ()
     """Looks since `status.countedUntil`, oldest first."""
     dispersion: dict[str, Any] = field(default_factory=dict)

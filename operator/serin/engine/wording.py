@@ -43,7 +43,7 @@ def length(seconds: float) -> str:
 
 def share(value: float | None) -> str:
     """`4.9%`, `0.21%`; three significant digits at the most."""
-    return "unknown" if value is None else f"{value * 100:.2g}%" if value < 0.1 else f"{value * 100:.3g}%"
+    return "unknown" if value is None else f"{value * 100:.3g}%"
 
 
 def milliseconds(seconds: float | None) -> str:
@@ -61,6 +61,11 @@ def times(ratio: float | None) -> str:
     if ratio is None:
         return "unknown"
     return "inf" if ratio == float("inf") else f"{ratio:.2g}x"
+
+
+def multiple(value: float) -> str:
+    """Evidence as a multiple of its limit: `1.3`, `330`, `over 9,999`."""
+    return "over 9,999" if value > 9999 else f"{value:,.0f}" if value >= 100 else f"{value:.2g}"
 
 
 def bound(value: float) -> str:

@@ -1,0 +1,142 @@
+"""`serin simulate -f FILE`: what would happen when, in seconds, with no cluster.
+
+The engine and the statistics are the operator's own; only the cluster and the traffic are generated. It answers the
+question that a reader of a policy has: would it find my kind of fault, and how soon?
+"""
+
+import argparse
+import sys
+from pathlib import Path
+
+import yaml
+from rich.console import Console
+from rich.table import Table
+
+from serin.api.names import KIND
+from serin.api.spec import InvalidSpecError, Spec, parse_spec
+from serin.api.status import TERMINAL, Phase, Status
+from serin.api.units import Duration, Share
+from serin.engine.wording import length, unix
+from serin.engine.world import Fault, Traffic, World
+
+__all__ = ["add_arguments", "main", "read_experiment"]
+
+_LOOKS = 1500
+"""A long experiment is looked at this often a stage at most; merging looks is safe for the tests, and saves minutes."""
+
+EXIT = {Phase.SUCCEEDED: 0, Phase.ROLLED_BACK: 3, Phase.FAILED: 3}
+NOT_ENDED = 4
+BAD_INPUT = 2
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The options of the command."""
+    parser.add_argument("-f", "--file", required=True, type=Path, help="a CanaryExperiment in YAML")
+    parser.add_argument("--errors", type=Share, help="share of the canary's requests that fail in addition, like 5%%")
+    parser.add_argument("--latency", type=Duration, help="latency added to the canary's requests, like 60ms")
+    parser.add_argument("--from", dest="after", type=Duration, default=Duration("0s"), help="when the fault begins")
+    parser.add_argument("--service", default="", help="the service that has the fault; default: all")
+    parser.add_argument("--rps", type=float, default=50.0, help="requests per second of each service (default 50)")
+    parser.add_argument(
+        "--base-errors", type=Share, default=Share("0.2%"), help="errors of both variants (default 0.2%%)"
+    )
+    parser.add_argument(
+        "--outage", nargs=2, type=Duration, metavar=("FROM", "LENGTH"), help="Prometheus does not answer"
+    )
+    parser.add_argument("--replicas", type=int, default=20, help="pods of control (default 20)")
+    parser.add_argument("--seed", type=int, default=1, help="of the random numbers (default 1)")
+
+
+def read_experiment(path: Path) -> Spec:
+    """The spec of the first CanaryExperiment of a YAML file.
+
+    Raises:
+        InvalidSpecError: the file has none, or it can't be read; the text is a sentence.
+    """
+    try:
+        documents = list(yaml.safe_load_all(path.read_text()))
+    except (OSError, yaml.YAMLError) as error:
+        raise InvalidSpecError(f"{path} can't be read: {error}") from None
+    for document in documents:
+        if isinstance(document, dict) and document.get("kind") == KIND:
+            return parse_spec(document.get("spec"))
+    raise InvalidSpecError(f"{path} has no {KIND}")
+
+
+def main(options: argparse.Namespace) -> int:
+    """Runs the simulation and prints it as a table; the exit code says how it ended."""
+    try:
+        spec = read_experiment(options.file)
+    except InvalidSpecError as error:
+        sys.stderr.write(f"serin simulate: {error}\n")
+        return BAD_INPUT
+    world = World(
+        spec,
+        Traffic(rate=options.rps, errors=options.base_errors.value),
+        faults=_faults(options),
+        outages=_outages(options),
+        replicas=options.replicas,
+        seed=options.seed,
+        look_seconds=_look_seconds(spec),
+    )
+    planned = sum(stage.duration.seconds for stage in spec.stages) + spec.promotion.bake.seconds
+    for _ in world.run(until=planned * 3 + 3600):
+        pass
+    _show(spec, world, options)
+    return EXIT.get(world.status.phase, NOT_ENDED)
+
+
+def _faults(options: argparse.Namespace) -> tuple[Fault, ...]:
+    if options.errors is None and options.latency is None:
+        return ()
+    errors = options.errors.value if options.errors is not None else 0.0
+    latency = options.latency.seconds if options.latency is not None else 0.0
+    return (Fault(errors, latency, options.after.seconds, options.service),)
+
+
+def _outages(options: argparse.Namespace) -> tuple[tuple[float, float], ...]:
+    if not options.outage:
+        return ()
+    begin, size = (each.seconds for each in options.outage)
+    return ((begin, begin + size),)
+
+
+def _look_seconds(spec: Spec) -> float:
+    longest = max(stage.duration.seconds for stage in spec.stages)
+    interval = spec.analysis.interval.seconds
+    return max(interval, round(longest / _LOOKS / interval) * interval)
+
+
+def _show(spec: Spec, world: World, options: argparse.Namespace) -> None:
+    console = Console()
+    table = Table("AFTER", "TO", "REASON", "MESSAGE", box=None, pad_edge=False, header_style="bold")
+    for transition in world.status.transitions:
+        after = length(unix(transition.time) - world.start)
+        table.add_row(after, transition.to, transition.reason, transition.message)
+    console.print(table)
+    console.print()
+    _show_guardrails(console, world.status)
+    look = _look_seconds(spec)
+    if look > spec.analysis.interval.seconds:
+        console.print(
+            f"Looks of {length(look)} instead of {spec.analysis.interval}, to be quick; they are safe to merge."
+        )
+    phase = world.status.phase
+    colour = "green" if phase is Phase.SUCCEEDED else "red" if phase in TERMINAL else "yellow"
+    took = length(world.now - world.start)
+    found = ""
+    if world.status.found_at and options.after is not None:
+        found = (
+            f", found {length(unix(world.status.found_at) - world.start - options.after.seconds)} after the fault began"
+        )
+    console.print(f"[{colour}]{phase}[/] after {took}{found}")
+
+
+def _show_guardrails(console: Console, status: Status) -> None:
+    table = Table("SERVICE", "GUARDRAIL", "VERDICT", "SUMMARY", box=None, pad_edge=False, header_style="bold")
+    for service in status.services:
+        for each in service.guardrails:
+            table.add_row(service.name, each.name, each.verdict, each.summary)
+    if table.row_count:
+        console.print(table)
+        console.print()

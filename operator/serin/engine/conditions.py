@@ -1,0 +1,108 @@
+"""Conditions, transitions and Events: what changed, as Kubernetes tools read it.
+
+`Ready`, `Stalled` follow kstatus, so that `kubectl wait`, Argo CD and Flux understand an experiment without a plugin.
+"""
+
+from typing import Final, Literal
+
+import msgspec
+
+from serin.api.status import Condition, Phase, Status, Transition, VerdictName
+from serin.engine.decision import EventNote
+from serin.engine.wording import timestamp
+
+_KEPT: Final = 10
+_WARNS: Final = frozenset({Phase.ROLLING_BACK, Phase.ROLLED_BACK, Phase.FAILED, Phase.HOLDING})
+
+State = Literal["True", "False", "Unknown"]
+
+
+def with_conditions(
+    before: Status, after: Status, *, accepted: bool, measured: bool | None, routed: bool, stalled: str, now: float
+) -> Status:
+    """`after` with its conditions; a condition that says the same keeps its time."""
+    ended = after.phase
+    going = ended not in {Phase.SUCCEEDED, Phase.ROLLED_BACK, Phase.FAILED} and accepted
+    reason = after.reason or str(after.phase)
+    healthy: State = "Unknown" if after.verdict in {VerdictName.NONE, VerdictName.NO_DATA} else "True"
+    if after.verdict is VerdictName.FAILING:
+        healthy = "False"
+    wanted: tuple[tuple[str, State, str, str], ...] = (
+        ("Accepted", _state(accepted), "Accepted" if accepted else reason, "" if accepted else after.message),
+        ("Progressing", _state(going), reason, after.message),
+        ("Ready", _state(ended is Phase.SUCCEEDED), reason, after.message),
+        ("Stalled", _state(bool(stalled) or ended is Phase.FAILED or not accepted), reason, stalled or after.message),
+        (
+            "MetricsAvailable",
+            "Unknown" if measured is None else _state(measured),
+            "Measured" if measured else "NoData",
+            "",
+        ),
+        ("RoutesSynced", _state(routed), "Synced" if routed else "Shifting", ""),
+        ("GuardrailsHealthy", healthy, str(after.verdict), ""),
+        ("Promoted", _state(ended is Phase.SUCCEEDED), reason, ""),
+        ("RolledBack", _state(ended in {Phase.ROLLED_BACK, Phase.FAILED}), reason, ""),
+    )
+    old = {condition.type: condition for condition in before.conditions}
+    conditions = tuple(
+        _condition(old.get(name), name, state, why, text if state == "True" or name == "Accepted" else "", after, now)
+        for name, state, why, text in wanted
+    )
+    return msgspec.structs.replace(after, conditions=conditions)
+
+
+def with_transition(before: Status, after: Status, now: float) -> tuple[Status, tuple[EventNote, ...]]:
+    """Notes a change of phase or stage, and the Event for it."""
+    if (before.phase, before.stage, before.run_id) == (after.phase, after.stage, after.run_id) and before.transitions:
+        return after, ()
+    if before.phase == after.phase and not after.stage and before.run_id == after.run_id and before.transitions:
+        return after, ()
+    to = f"{after.phase}({after.stage} {after.weight}%)" if after.phase is Phase.PROGRESSING else str(after.phase)
+    note = Transition(time=timestamp(now), to=to, reason=after.reason or str(after.phase), message=after.message)
+    kept = (*after.transitions, note)[-_KEPT:]
+    kind: Literal["Normal", "Warning"] = "Warning" if after.phase in _WARNS else "Normal"
+    event = EventNote(kind, note.reason, f"{to}: {after.message}")
+    return msgspec.structs.replace(after, transitions=kept), (event,)
+
+
+def significant(before: Status, after: Status) -> bool:
+    """True when more than counts, times and evidence moved on."""
+    return _outline(before) != _outline(after)
+
+
+def _outline(status: Status) -> tuple[object, ...]:
+    return (
+        status.observed_generation,
+        status.phase,
+        status.resumes_to,
+        status.stage,
+        status.weight,
+        status.verdict,
+        status.reason,
+        status.run_id,
+        status.step,
+        status.found_at,
+        status.restored_at,
+        bool(status.counted_until),
+        tuple((c.type, c.status, c.reason) for c in status.conditions),
+        tuple((s.name, s.weight, s.observed_weight, s.ready, s.replicas, s.control_template) for s in status.services),
+        len(status.transitions),
+    )
+
+
+def _state(value: bool) -> State:
+    return "True" if value else "False"
+
+
+def _condition(
+    old: Condition | None, name: str, state: State, reason: str, message: str, status: Status, now: float
+) -> Condition:
+    changed = old.last_transition_time if old is not None and old.status == state else timestamp(now)
+    return Condition(
+        type=name,
+        status=state,
+        reason=reason,
+        message=message,
+        last_transition_time=changed,
+        observed_generation=status.observed_generation,
+    )

@@ -1,0 +1,167 @@
+"""`decide`: the whole behaviour of Serin as one pure function.
+
+Its order is the policy: a new run begins before anything else is considered, counts are taken only where the split was
+verified, rollback comes before holding, holding before going on. What a phase does is in `phases`, why in `rules`.
+"""
+
+from typing import Final
+
+import msgspec
+
+from serin.api.spec import InvalidSpecError, Spec
+from serin.api.status import TERMINAL, Phase, ServiceStatus, Status, VerdictName
+from serin.engine import phases, run
+from serin.engine.conditions import significant, with_conditions, with_transition
+from serin.engine.decision import Decision, EventNote
+from serin.engine.evidence import Counted, count_looks, worst
+from serin.engine.observation import Observation
+from serin.engine.rules import Case
+from serin.engine.wording import length, timestamp, unix
+
+_STALLED_AFTER: Final = 600.0
+"""Seconds after which a step that has not been seen is called stalled (the Deployment's own default deadline)."""
+
+_COUNTING: Final = frozenset({Phase.PROGRESSING, Phase.BAKING})
+
+_PHASES: Final = {
+    Phase.PENDING: phases.pending,
+    Phase.PREPARING: phases.preparing,
+    Phase.PROGRESSING: phases.progressing,
+    Phase.PROMOTING: phases.promoting,
+    Phase.BAKING: phases.baking,
+    Phase.ROLLING_BACK: phases.rolling_back,
+    Phase.SUCCEEDED: phases.ended,
+    Phase.ROLLED_BACK: phases.ended,
+    Phase.FAILED: phases.ended,
+}
+
+
+def decide(spec: Spec | InvalidSpecError, status: Status, observation: Observation, now: float) -> Decision:
+    """What to write, what to do, and when to look again.
+
+    Args:
+        spec: the parsed spec, or the error that says why it can't be read.
+        status: what was written last, possibly by a predecessor that crashed.
+        observation: what the cluster and Prometheus say now.
+        now: Unix time in seconds.
+    """
+    before = status
+    if isinstance(spec, InvalidSpecError):
+        return _unreadable(spec, before, observation, now)
+    if not observation.deleting and run.run_id(spec, status, observation) != status.run_id:
+        status = run.new_run(spec, status, observation, now)
+    status = msgspec.structs.replace(status, observed_generation=observation.generation)
+    status = run.with_services(spec, status, observation)
+    status, drift = _noticed(status, observation, now)
+    status, counted = _count(spec, status, observation)
+    position = run.position(status)
+    case = Case(spec, status, observation, counted, position, run.stage_of(spec, status), now)
+    outcome = phases.deleting(case) if observation.deleting else _PHASES[position](case)
+    return _finished(before, outcome, case, drift)
+
+
+def _noticed(status: Status, seen: Observation, now: float) -> tuple[Status, tuple[EventNote, ...]]:
+    """Changes that somebody else made to the split or to control, between two looks."""
+    if run.position(status) is not Phase.PROGRESSING or status.step is None or not status.step.done:
+        return status, ()
+    if all(each.route_token == seen.service(each.name).route.token for each in status.services):
+        return status, ()
+    rolled = [each.name for each in status.services if _rolled_by_another(each, seen)]
+    status = run.begin_step(status, phases.SHIFT, status.weight, now)
+    if not rolled:
+        text = "the split was changed by somebody else; Serin sets it again and counts from then on"
+        return status, (EventNote("Warning", "SplitChanged", text),)
+    services = tuple(msgspec.structs.replace(each, control_template=_template(each, seen)) for each in status.services)
+    status = msgspec.structs.replace(status, services=services, checkpoint={}, stage_seconds=0.0)
+    text = f"control of {', '.join(rolled)} was rolled by somebody else; evidence and the stage start again"
+    return status, (EventNote("Warning", "ControlChanged", text),)
+
+
+def _rolled_by_another(service: ServiceStatus, seen: Observation) -> bool:
+    return bool(service.control_template) and _template(service, seen) != service.control_template
+
+
+def _template(service: ServiceStatus, seen: Observation) -> str:
+    control = seen.service(service.name).control
+    return service.control_template if control is None else control.template_hash
+
+
+def _count(spec: Spec, status: Status, seen: Observation) -> tuple[Status, Counted]:
+    """Takes the looks into account that were measured at the verified split."""
+    counting = run.position(status) in _COUNTING and status.step is not None and status.step.done
+    looks = seen.looks if counting and status.counted_until and not seen.deleting else ()
+    until = unix(status.counted_until)
+    counted = count_looks(
+        spec,
+        status.checkpoint,
+        tuple(look for look in looks if look.ends_at - look.seconds >= until - 0.5),
+        baking=run.position(status) is Phase.BAKING,
+        counted_until=until,
+        first_bad_look=unix(status.first_bad_look),
+    )
+    if not looks:
+        return status, counted
+    services = tuple(
+        msgspec.structs.replace(each, guardrails=counted.guardrails.get(each.name, each.guardrails))
+        for each in status.services
+    )
+    frozen = spec.paused
+    status = msgspec.structs.replace(
+        status,
+        checkpoint=counted.checkpoint,
+        services=services,
+        counted_until=timestamp(counted.counted_until),
+        first_bad_look=timestamp(counted.first_bad_look) if counted.first_bad_look else "",
+        stage_seconds=status.stage_seconds + (0.0 if frozen else counted.measured_seconds),
+        verdict=_joint(counted, services),
+    )
+    return status, counted
+
+
+def _joint(counted: Counted, services: tuple[ServiceStatus, ...]) -> VerdictName:
+    """The worst of all guardrails as last judged, and NoData when the last look had none."""
+    parts = [VerdictName(guardrail.verdict) for service in services for guardrail in service.guardrails]
+    if counted.unmeasured:
+        parts.append(VerdictName.NO_DATA)
+    return worst(parts)
+
+
+def _finished(before: Status, outcome: phases.Outcome, case: Case, drift: tuple[EventNote, ...]) -> Decision:
+    """Transitions, conditions and Events; and whether the status is worth a write of its own."""
+    after, events = with_transition(before, outcome.status, case.now)
+    accepted = not (case.seen.problems and run.position(after) is Phase.PENDING)
+    age = run.step_age(after, case.now)
+    stalled = f"no progress for {length(age)}: {after.message}" if age > _STALLED_AFTER else ""
+    measured = None
+    if case.position in _COUNTING and case.seen.looks:
+        measured = not case.counted.unmeasured
+    elif case.position in _COUNTING:
+        measured = next((c.status == "True" for c in before.conditions if c.type == "MetricsAvailable"), None)
+    after = with_conditions(
+        before,
+        after,
+        accepted=accepted,
+        measured=measured,
+        routed=after.step is None or after.step.done,
+        stalled=stalled,
+        now=case.now,
+    )
+    written = significant(before, after) or bool(outcome.acts and before.step != after.step)
+    wake = 0.5 if after.phase != before.phase and after.phase not in TERMINAL else outcome.wake
+    return Decision(after, outcome.acts, (*drift, *events), wake, written)
+
+
+def _unreadable(error: InvalidSpecError, before: Status, seen: Observation, now: float) -> Decision:
+    """A spec that can't be read never moves traffic: a run under way stays where it is, and says so."""
+    started = run.position(before) not in {Phase.PENDING, Phase.PREPARING} and before.phase not in TERMINAL
+    after = msgspec.structs.replace(
+        before,
+        observed_generation=seen.generation,
+        phase=Phase.HOLDING if started else before.phase if before.phase in TERMINAL else Phase.PENDING,
+        resumes_to=run.position(before) if started else None,
+        reason="InvalidSpec",
+        message=str(error),
+    )
+    after, events = with_transition(before, after, now)
+    after = with_conditions(before, after, accepted=False, measured=None, routed=True, stalled="", now=now)
+    return Decision(after, (), events, 60.0, significant(before, after))

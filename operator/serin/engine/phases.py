@@ -1,0 +1,326 @@
+"""One function a phase: given a Case, what the status becomes and what is to be done.
+
+Each function may be entered at any time with any observation, for a crash can have happened between any two lines of
+the controller. So none of them assumes that an act of an earlier look has had its effect: it looks.
+"""
+
+from dataclasses import dataclass
+from typing import Final
+
+import msgspec
+
+from serin.api.spec import Stage
+from serin.api.status import Phase, Status, VerdictName
+from serin.engine import run, wording
+from serin.engine.decision import (
+    Act,
+    AddFinalizer,
+    EnsureCanary,
+    KeepTemplate,
+    PromoteTemplate,
+    RemoveCanary,
+    RemoveFinalizer,
+    RestoreTemplate,
+)
+from serin.engine.evidence import without_samples
+from serin.engine.rules import HOLDS, ROLLS_BACK, STAYS, Case, Finding, enough_evidence, first, stage_time
+from serin.engine.wording import timestamp
+
+SHIFT: Final = "Shift"
+TO_CANARY: Final = "ShiftToCanary"
+TEMPLATE: Final = "PromoteTemplate"
+TO_CONTROL: Final = "ShiftToControl"
+RESTORE: Final = "Restore"
+
+_SOON: Final = 2.0
+_LATER: Final = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a phase comes to."""
+
+    status: Status
+    acts: tuple[Act, ...] = ()
+    wake: float = _LATER
+
+
+def pending(case: Case) -> Outcome:
+    """Nothing has been touched. Problems are said; without any, preparing begins."""
+    if case.seen.problems:
+        return _refused(case)
+    status = _phase(case.status, Phase.PREPARING, "Preparing", "preparing: control has 100%, the canary is set up")
+    return Outcome(status, (), 0.0)
+
+
+def preparing(case: Case) -> Outcome:
+    """The finalizer, the canary's Deployment, and control at its full size come before any traffic."""
+    if case.seen.problems:
+        return _refused(case)
+    if (found := first(ROLLS_BACK, case)) is not None:
+        return roll_back(case, found)
+    if case.spec.paused:
+        return _hold(case, Finding("Paused", "paused before the first stage by spec.paused; no traffic has moved"))
+    status = msgspec.structs.replace(case.status, weight=0, stage="")
+    if not case.seen.finalizer:
+        return Outcome(_waiting(status, "Preparing", "preparing"), (AddFinalizer(),), 0.5)
+    missing = [
+        EnsureCanary(service.name)
+        for service in case.spec.services
+        if service.canary.patch is not None and case.seen.service(service.name).canary is None
+    ]
+    if missing:
+        return Outcome(_waiting(status, "Preparing", "making the canary's Deployment"), tuple(missing), _SOON)
+    if not run.settled(case.seen):
+        note = _notes(case)
+        text = f"preparing: control must have 100% and be ready before the first stage: {note}"
+        return Outcome(_waiting(status, "Preparing", text), run.shifts(case.spec, status, case.seen), _SOON)
+    templates = tuple(
+        msgspec.structs.replace(each, control_template=_control_template(case, each.name)) for each in status.services
+    )
+    status = msgspec.structs.replace(status, services=templates)
+    return enter_stage(case, status, case.spec.stages[0])
+
+
+def progressing(case: Case) -> Outcome:
+    """A stage: reach its weight, count, judge, and go on when nothing keeps it."""
+    if (found := first(ROLLS_BACK, case)) is not None:
+        return roll_back(case, found)
+    assert case.stage is not None
+    status = case.status
+    if status.step is None or not status.step.done:
+        if not run.settled(case.seen):
+            return _shifting(case, f"moving to {status.weight}%")
+        status = run.finish_step(case.spec, status, case.seen, case.now)
+    if (found := first(HOLDS, case)) is not None:
+        return _hold(case, found, status)
+    if (found := first(STAYS, msgspec_case(case, status))) is not None:
+        if found.reason in {"WaitingForApproval", "InsufficientTraffic"}:
+            return _hold(case, found, status)
+        text = _granularity(case) + found.message
+        return Outcome(_phase(status, Phase.PROGRESSING, found.reason, text), (), _look(case))
+    later = [stage for stage in case.spec.stages if stage.weight > case.stage.weight]
+    if later:
+        return enter_stage(case, status, later[0])
+    status = msgspec.structs.replace(status, stage="full")
+    status = run.begin_step(status, TO_CANARY, 100, case.now)
+    text = "every stage has passed: moving all traffic to the canary"
+    return Outcome(_phase(status, Phase.PROMOTING, "StagesPassed", text), (), 0.0)
+
+
+def promoting(case: Case) -> Outcome:
+    """The canary carries everything while control takes over its template; then traffic returns to control."""
+    if (found := first(ROLLS_BACK, case)) is not None:
+        return roll_back(case, found)
+    step = case.status.step
+    action = step.action if step is not None else TO_CANARY
+    if action == TEMPLATE:
+        return _promote_template(case)
+    if not run.settled(case.seen):
+        what = (
+            "moving all traffic to the canary" if action == TO_CANARY else "returning traffic to the promoted control"
+        )
+        return _shifting(case, what)
+    if action == TO_CONTROL or case.spec.promotion.mode == "TrafficOnly":
+        status = msgspec.structs.replace(
+            run.finish_step(case.spec, case.status, case.seen, case.now),
+            stage="bake",
+            stage_seconds=0.0,
+            stage_started_at=timestamp(case.now),
+            verdict=VerdictName.INSUFFICIENT,
+            checkpoint=without_samples(case.status.checkpoint),
+        )
+        return Outcome(_phase(status, Phase.BAKING, "Promoted", "the new version serves everything; baking"), (), 1.0)
+    status = run.begin_step(case.status, TEMPLATE, 100, case.now)
+    text = "the canary carries all traffic; control takes over its template"
+    return Outcome(_phase(status, Phase.PROMOTING, "StagesPassed", text), (), 0.0)
+
+
+def baking(case: Case) -> Outcome:
+    """The new version serves everything, still watched; a failure gives control its old template back."""
+    if (found := first(ROLLS_BACK, case)) is not None:
+        return roll_back(case, found)
+    if case.spec.promotion.bake.seconds > 0:
+        if (found := first(HOLDS, case)) is not None:
+            return _hold(case, found)
+        if (found := first((stage_time, enough_evidence), case)) is not None:
+            text = f"the new version serves everything; baking: {found.message}"
+            return Outcome(_phase(case.status, Phase.BAKING, found.reason, text), (), _look(case))
+    status = msgspec.structs.replace(case.status, ended_at=timestamp(case.now), stage="full")
+    done = "control runs the canary's template with 100%, the canary is removed"
+    if case.spec.promotion.mode == "TrafficOnly":
+        done = "the canary has 100%; templates were left alone (promotion.mode TrafficOnly)"
+    text = f"promoted at {wording.clock(case.now, case.now)}: {done}"
+    return Outcome(_phase(status, Phase.SUCCEEDED, "Promoted", text), (), 0.5)
+
+
+def roll_back(case: Case, found: Finding) -> Outcome:
+    """One way: from here control gets its template, its size and all traffic back."""
+    status = run.begin_step(case.status, RESTORE, 0, case.now)
+    status = msgspec.structs.replace(
+        status,
+        found_at=timestamp(case.now),
+        first_bad_look=timestamp(case.counted.first_bad_look) if case.counted.first_bad_look else "",
+    )
+    status = _phase(status, Phase.ROLLING_BACK, found.reason, found.message)
+    return Outcome(msgspec.structs.replace(status, resumes_to=found.ends_as), _restoring(case), 0.5)
+
+
+def rolling_back(case: Case) -> Outcome:
+    """Drives towards control at 100 % until it is seen; needs neither Prometheus nor a ready canary."""
+    acts = _restoring(case)
+    status = case.status
+    back = all(service.control is None or service.route.settled for service in case.seen.services)
+    if acts or not back:
+        return Outcome(msgspec.structs.replace(status, weight=0), acts, _SOON)
+    ends_as = status.resumes_to or Phase.ROLLED_BACK
+    cause = next((each.message for each in reversed(status.transitions) if each.to == Phase.ROLLING_BACK), "")
+    begun = wording.unix(status.found_at)
+    again = f"kubectl annotate cex {case.seen.name} serin.dev/retry=1 --overwrite"
+    cause = cause or status.message
+    stop = "" if cause.endswith(".") else "."
+    text = (
+        f"Rolled back at {wording.clock(begun, case.now)}: {cause}{stop}"
+        f" Control has had 100% again since {wording.clock(case.now, case.now)}."
+        f" Correct the canary, or to try again: {again}"
+    )
+    assert status.step is not None
+    status = msgspec.structs.replace(
+        status,
+        restored_at=timestamp(case.now),
+        ended_at=timestamp(case.now),
+        step=msgspec.structs.replace(status.step, done=True),
+        resumes_to=None,
+        counted_until="",
+        checkpoint={},
+    )
+    return Outcome(msgspec.structs.replace(status, phase=ends_as, message=text), (), 0.5)
+
+
+def ended(case: Case) -> Outcome:
+    """Nothing moves any more; what Serin made is removed, then the finalizer."""
+    kept_on_canary = case.status.phase is Phase.SUCCEEDED and case.spec.promotion.mode == "TrafficOnly"
+    if not case.seen.finalizer or kept_on_canary:
+        return Outcome(case.status, (), 3600.0)
+    removals: tuple[Act, ...] = tuple(RemoveCanary(service.name) for service in case.spec.services)
+    return Outcome(case.status, (*removals, RemoveFinalizer()), _SOON)
+
+
+def deleting(case: Case) -> Outcome:
+    """Deleting gives control 100 % and removes only what Serin made; the finalizer waits for it."""
+    if not case.seen.finalizer:
+        return Outcome(case.status, (), 3600.0)
+    status = case.status
+    if status.phase is not Phase.ROLLING_BACK:
+        found = Finding("Deleted", "the experiment was deleted: control gets 100% back")
+        return roll_back(case, found)
+    acts = _restoring(case)
+    back = all(service.control is None or service.route.settled for service in case.seen.services)
+    if acts or not back:
+        return Outcome(msgspec.structs.replace(status, weight=0), acts, _SOON)
+    removals: tuple[Act, ...] = tuple(RemoveCanary(service.name) for service in case.spec.services)
+    return Outcome(status, (*removals, RemoveFinalizer()), _SOON)
+
+
+def enter_stage(case: Case, status: Status, stage: Stage) -> Outcome:
+    """The intent of a stage's weight; it is acted on at the next look, after it has been written."""
+    status = msgspec.structs.replace(
+        status,
+        stage=stage.name,
+        stage_seconds=0.0,
+        stage_started_at=timestamp(case.now),
+        checkpoint=without_samples(status.checkpoint),
+        verdict=VerdictName.INSUFFICIENT,
+    )
+    status = run.begin_step(status, SHIFT, stage.weight, case.now)
+    text = f"stage {stage.name}: moving to {stage.weight}% for {stage.duration}"
+    return Outcome(_phase(status, Phase.PROGRESSING, "StageEntered", text), (), 0.0)
+
+
+def msgspec_case(case: Case, status: Status) -> Case:
+    """The same case with a later status."""
+    return Case(case.spec, status, case.seen, case.counted, case.position, case.stage, case.now)
+
+
+def _promote_template(case: Case) -> Outcome:
+    """Keep first, then replace, then wait until control has rolled out; each seen before the next."""
+    keep = tuple(KeepTemplate(each.name) for each in case.seen.services if not each.kept_template)
+    if keep:
+        return Outcome(_phase(case.status, Phase.PROMOTING, "StagesPassed", "keeping control's template"), keep, 0.5)
+    give = tuple(
+        PromoteTemplate(each.name)
+        for each in case.seen.services
+        if each.control is not None and each.canary_template and each.control.template_hash != each.canary_template
+    )
+    if give:
+        text = "control takes over the canary's template while the canary carries all traffic"
+        return Outcome(_phase(case.status, Phase.PROMOTING, "StagesPassed", text), give, 0.5)
+    if not all(each.control is not None and each.control.rolled_out for each in case.seen.services):
+        text = "control rolls out its new template while the canary carries all traffic"
+        return Outcome(_phase(case.status, Phase.PROMOTING, "StagesPassed", text), (), _SOON)
+    status = run.begin_step(case.status, TO_CONTROL, 0, case.now)
+    text = "control has the new template; traffic returns to it"
+    return Outcome(_phase(status, Phase.PROMOTING, "StagesPassed", text), (), 0.0)
+
+
+def _restoring(case: Case) -> tuple[Act, ...]:
+    templates: tuple[Act, ...] = tuple(
+        RestoreTemplate(each.name)
+        for each in case.seen.services
+        if each.kept_template and each.control is not None and each.control.template_hash != each.original_template
+    )
+    status = msgspec.structs.replace(case.status, weight=0, phase=Phase.ROLLING_BACK)
+    return (*templates, *run.shifts(case.spec, status, case.seen))
+
+
+def _shifting(case: Case, what: str) -> Outcome:
+    text = f"{what}: {_notes(case)}"
+    status = _waiting(case.status, case.status.reason or "Shifting", text)
+    return Outcome(status, run.shifts(case.spec, status, case.seen), _SOON)
+
+
+def _refused(case: Case) -> Outcome:
+    problem = case.seen.problems[0]
+    more = f" (and {len(case.seen.problems) - 1} more)" if len(case.seen.problems) > 1 else ""
+    status = _phase(case.status, Phase.PENDING, problem.reason, f"{problem.message}{more}")
+    return Outcome(status, (), _LATER)
+
+
+def _hold(case: Case, found: Finding, status: Status | None = None) -> Outcome:
+    phase = Phase.PAUSED if found.reason == "Paused" else Phase.HOLDING
+    held = _phase(status or case.status, phase, found.reason, found.message)
+    return Outcome(msgspec.structs.replace(held, resumes_to=case.position), (), _look(case))
+
+
+def _phase(status: Status, phase: Phase, reason: str, message: str) -> Status:
+    return msgspec.structs.replace(status, phase=phase, reason=reason, message=message, resumes_to=None)
+
+
+def _waiting(status: Status, reason: str, message: str) -> Status:
+    return msgspec.structs.replace(status, reason=reason, message=message)
+
+
+def _look(case: Case) -> float:
+    return case.spec.analysis.interval.seconds
+
+
+def _notes(case: Case) -> str:
+    notes = [
+        f"{each.name}: {each.route.note}" for each in case.seen.services if not each.route.settled and each.route.note
+    ]
+    return "; ".join(notes) or "waiting for the pods"
+
+
+def _granularity(case: Case) -> str:
+    """Says when a split can't be as fine as the stage asks."""
+    coarse = [
+        f"{each.name} at {each.observed_weight:g}% (the nearest its pods can give to {each.weight}%)"
+        for each in case.status.services
+        if each.observed_weight is not None and abs(each.observed_weight - each.weight) >= 1
+    ]
+    return f"{', '.join(coarse)}; " if coarse else ""
+
+
+def _control_template(case: Case, name: str) -> str:
+    control = case.seen.service(name).control
+    return control.template_hash if control is not None else ""

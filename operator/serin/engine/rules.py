@@ -1,0 +1,203 @@
+"""The policy: what rolls back, what holds, what lets a step go on, each an ordered tuple of small functions.
+
+A rule is asked with one `Case` and answers with a `Finding` or None; the first finding of a chain counts. The tuples
+are the documentation of the policy, and docs are generated from the rules' docstrings.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+from serin.api.names import APPROVE
+from serin.api.spec import Spec, Stage
+from serin.api.status import Phase, Status, VerdictName
+from serin.engine import wording
+from serin.engine.evidence import Counted, samples
+from serin.engine.observation import Observation
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """All that a rule may look at."""
+
+    spec: Spec
+    status: Status
+    """With this look's counts already in it."""
+    seen: Observation
+    counted: Counted
+    position: Phase
+    """The phase that counts beneath Paused and Holding."""
+    stage: Stage | None
+    now: float
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """Why something happens: a CamelCase reason and a sentence."""
+
+    reason: str
+    message: str
+    ends_as: Phase = Phase.ROLLED_BACK
+    """Of a rollback: RolledBack for a verdict or a wish, Failed for what could not go on."""
+
+
+Rule = Callable[[Case], Finding | None]
+
+
+def aborted(case: Case) -> Finding | None:
+    """`spec.abort: true` rolls back now."""
+    if not case.spec.abort:
+        return None
+    return Finding("Aborted", "spec.abort is true: rolled back as asked")
+
+
+def guardrail_failing(case: Case) -> Finding | None:
+    """One failing guardrail of one service rolls all services back."""
+    if not case.counted.failing:
+        return None
+    worst = case.counted.failing[0]
+    found = ""
+    if case.counted.first_bad_look:
+        found = f" Found {wording.length(max(0.0, case.now - case.counted.first_bad_look))} after the first bad look."
+    return Finding("GuardrailFailing", f"{worst.reason}.{found}")
+
+
+def canary_cannot_start(case: Case) -> Finding | None:
+    """A canary whose Deployment has given up (ProgressDeadlineExceeded) cannot go on."""
+    for service in case.seen.services:
+        canary = service.canary
+        if canary is not None and canary.deadline_exceeded and canary.replicas > 0 and canary.ready < canary.replicas:
+            trouble = f": {canary.trouble}" if canary.trouble else ""
+            text = (
+                f"{service.name}: canary Deployment {canary.name} did not become ready within its progress deadline"
+                f" ({canary.ready} of {canary.replicas} pods ready){trouble}"
+            )
+            return Finding("CanaryNotReady", text, Phase.FAILED)
+    return None
+
+
+def canary_gone(case: Case) -> Finding | None:
+    """A canary that was deleted by somebody leaves control alone, which then needs its full size."""
+    if case.position is not Phase.PROGRESSING and case.status.weight == 0:
+        return None
+    for service in case.seen.services:
+        if service.canary is None:
+            text = f"{service.name}: the canary Deployment was deleted; control gets its full size back"
+            return Finding("CanaryDeleted", text, Phase.FAILED)
+    return None
+
+
+ROLLS_BACK: Final[tuple[Rule, ...]] = (aborted, guardrail_failing, canary_gone, canary_cannot_start)
+"""What rolls back, before anything else is considered. None of it needs a measurement of this look."""
+
+
+def paused(case: Case) -> Finding | None:
+    """`spec.paused: true` freezes the weight; guardrails still roll back."""
+    if not case.spec.paused:
+        return None
+    return Finding(
+        "Paused",
+        f"paused at {case.status.weight}% by spec.paused; guardrails still roll back; spec.paused: false goes on",
+    )
+
+
+def no_control(case: Case) -> Finding | None:
+    """Without control's Deployment there is nothing to compare with and nothing to return to."""
+    for service in case.seen.services:
+        if service.control is None:
+            return Finding("ControlMissing", f"{service.name}: control's Deployment is gone; holding until it is back")
+    return None
+
+
+def no_measurement(case: Case) -> Finding | None:
+    """A look that could not be taken holds, for as long as it lasts."""
+    if not case.counted.unmeasured:
+        return None
+    return Finding(
+        "NoMeasurement",
+        f"no measurement, so no step and no rollback at {case.status.weight}%: {case.counted.unmeasured[0]}",
+    )
+
+
+HOLDS: Final[tuple[Rule, ...]] = (paused, no_control, no_measurement)
+"""What freezes an experiment where it is."""
+
+
+def stage_time(case: Case) -> Finding | None:
+    """A stage lasts its duration, in measured time."""
+    if case.stage is None:
+        return None
+    left = case.stage.duration.seconds - case.status.stage_seconds
+    if left <= 0:
+        return None
+    requests = sum(samples(case.status.checkpoint, service.name)[1] for service in case.spec.services)
+    return Finding(
+        "StageRunning",
+        f"until {wording.clock(case.now + left, case.now)} ({wording.length(left)} left);"
+        f" {wording.count(requests)} canary requests in this stage",
+    )
+
+
+def stage_samples(case: Case) -> Finding | None:
+    """A stage with `minSamples` lasts until each variant of each service has as many."""
+    if case.stage is None or case.stage.min_samples is None:
+        return None
+    need = case.stage.min_samples
+    for service in case.spec.services:
+        have = min(samples(case.status.checkpoint, service.name))
+        if have < need:
+            rate = have / case.status.stage_seconds if case.status.stage_seconds else 0.0
+            eta = f", about {wording.length((need - have) / rate)} more" if rate else ""
+            text = (
+                f"{service.name}: needs {wording.count(need)} requests of each variant, has {wording.count(have)}{eta}"
+            )
+            return Finding("NeedsSamples", text)
+    return None
+
+
+def enough_evidence(case: Case) -> Finding | None:
+    """A step forward needs a verdict: every guardrail judged on at least `minRequests`."""
+    if case.status.verdict in {VerdictName.HEALTHY, VerdictName.WARNING} and _all_judged(case):
+        return None
+    return Finding(
+        "InsufficientTraffic",
+        f"the stage's time is over, but fewer than {case.spec.analysis.min_requests} canary requests were judged;"
+        " waiting for traffic",
+    )
+
+
+def pods_ready(case: Case) -> Finding | None:
+    """A step forward needs the pods of the present step."""
+    for service in case.seen.services:
+        if not service.route.settled:
+            return Finding("PodsNotReady", f"{service.name}: waiting before the next step: {service.route.note}")
+    return None
+
+
+def approval(case: Case) -> Finding | None:
+    """`promotion.approval: Manual` waits for the annotation before full."""
+    last = case.spec.stages[-1].name
+    if case.spec.promotion.approval != "Manual" or case.position is not Phase.PROGRESSING or case.stage is None:
+        return None
+    if case.stage.name != last or case.seen.annotations.get(APPROVE) == last:
+        return None
+    return Finding(
+        "WaitingForApproval",
+        f"every stage has passed; waiting for approval: kubectl annotate cex {case.seen.name} {APPROVE}={last}",
+    )
+
+
+STAYS: Final[tuple[Rule, ...]] = (stage_time, stage_samples, enough_evidence, pods_ready, approval)
+"""What keeps a stage from ending. When none of these finds anything, the next step is taken."""
+
+
+def first(chain: tuple[Rule, ...], case: Case) -> Finding | None:
+    """The first finding of a chain."""
+    return next((found for rule in chain if (found := rule(case)) is not None), None)
+
+
+def _all_judged(case: Case) -> bool:
+    return all(
+        service.guardrails and all(each.verdict in {"Healthy", "Warning"} for each in service.guardrails)
+        for service in case.status.services
+    )

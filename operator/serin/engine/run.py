@@ -1,0 +1,147 @@
+"""What belongs to one run: its identity, its sizes, its clock. Small pure helpers that the phases share."""
+
+import hashlib
+import json
+import math
+
+import msgspec
+
+from serin.api.names import RETRY
+from serin.api.spec import Service, Spec, Stage, spec_to_json
+from serin.api.status import TERMINAL, Phase, ServiceStatus, Status, Step
+from serin.engine.decision import Shift
+from serin.engine.observation import Observation, ServiceObservation
+from serin.engine.wording import timestamp, unix
+
+
+def run_id(spec: Spec, status: Status, seen: Observation) -> str:
+    """The identity of the run that the cluster asks for now: the same inputs always give the same run.
+
+    What is tried makes the run: the spec without its switches, the canary's template, the number of the retry. A canary
+    that can't be seen at the moment leaves the present run alone.
+    """
+    tried: list[str] = []
+    for service in spec.services:
+        if service.canary.deployment is None:
+            continue
+        canary = _seen(seen, service.name)
+        if (canary is None or canary.canary is None) and status.run_id:
+            return status.run_id
+        tried.append(canary.canary.template_hash if canary is not None and canary.canary is not None else "")
+    wanted = {key: value for key, value in spec_to_json(spec).items() if key not in {"paused", "abort"}}
+    text = json.dumps([seen.uid, wanted, tried, seen.annotations.get(RETRY, "")], sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:10]
+
+
+def new_run(spec: Spec, status: Status, seen: Observation, now: float) -> Status:
+    """The status at the start of a run. Control's size is carried over when traffic may still be away from it."""
+    away = {} if status.phase in TERMINAL else {each.name: each.replicas for each in status.services}
+    services = []
+    for service in spec.services:
+        control = seen.service(service.name).control if _seen(seen, service.name) else None
+        size = away.get(service.name) or (control.replicas if control is not None else 0)
+        services.append(ServiceStatus(name=service.name, replicas=size))
+    return Status(
+        run_id=run_id(spec, status, seen),
+        started_at=timestamp(now),
+        services=tuple(services),
+        conditions=status.conditions,
+        transitions=status.transitions,
+    )
+
+
+def position(status: Status) -> Phase:
+    """The phase that counts: Paused and Holding are only where it was stopped."""
+    if status.phase in {Phase.PAUSED, Phase.HOLDING}:
+        return status.resumes_to or Phase.PENDING
+    return status.phase
+
+
+def stage_of(spec: Spec, status: Status) -> Stage | None:
+    """The stage under way; the bake counts as one."""
+    if position(status) is Phase.BAKING:
+        return Stage(name="bake", weight=100, duration=spec.promotion.bake)
+    return next((stage for stage in spec.stages if stage.name == status.stage), None)
+
+
+def split_total(service: Service, status: Status) -> int:
+    """How many pods the two Deployments of a service have together, as the present phase wants it.
+
+    `traffic.replicas.total` is for the stages; when traffic is back with control it has the size that it had before.
+    """
+    size = next((each.replicas for each in status.services if each.name == service.name), 0)
+    wish = service.traffic.replicas.total if service.traffic.replicas is not None else None
+    shifting = position(status) in {Phase.PREPARING, Phase.PROGRESSING}
+    return wish if wish is not None and shifting else size
+
+
+def shifts(spec: Spec, status: Status, seen: Observation) -> tuple[Shift, ...]:
+    """The acts that bring each service that isn't there yet to the status's weight."""
+    return tuple(
+        Shift(service.name, status.weight, split_total(service, status))
+        for service in spec.services
+        if not seen.service(service.name).route.settled and seen.service(service.name).control is not None
+    )
+
+
+def settled(seen: Observation) -> bool:
+    """Every service is at the weight, and nothing moves."""
+    return all(service.route.settled for service in seen.services)
+
+
+def begin_step(status: Status, action: str, weight: int, now: float) -> Status:
+    """The intent of the next effect. Counting stops until it has been seen."""
+    number = status.step.number + 1 if status.step is not None else 1
+    step = Step(number=number, action=action, weight=weight, started_at=timestamp(now))
+    return msgspec.structs.replace(status, step=step, weight=weight, counted_until="")
+
+
+def finish_step(spec: Spec, status: Status, seen: Observation, now: float) -> Status:
+    """The outcome: what the routers read is kept, and counting starts at the next whole look.
+
+    Half an interval is left out, so that the first sample behind a look is from after the change.
+    """
+    assert status.step is not None
+    interval = spec.analysis.interval.seconds
+    begin = math.ceil((now + interval / 2) / interval) * interval
+    services = tuple(
+        msgspec.structs.replace(each, route_token=seen.service(each.name).route.token) for each in status.services
+    )
+    step = msgspec.structs.replace(status.step, done=True)
+    return msgspec.structs.replace(status, step=step, services=services, counted_until=timestamp(begin))
+
+
+def step_age(status: Status, now: float) -> float:
+    """Seconds since the present step began; 0 when it is done."""
+    step = status.step
+    return now - unix(step.started_at) if step is not None and not step.done else 0.0
+
+
+def with_services(spec: Spec, status: Status, seen: Observation) -> Status:
+    """What is observed of each service, for the reader."""
+    known = {each.name: each for each in status.services}
+    services = []
+    for service in spec.services:
+        each = known.get(service.name) or ServiceStatus(name=service.name)
+        now_seen = _seen(seen, service.name)
+        if now_seen is not None:
+            weight = now_seen.route.weight
+            each = msgspec.structs.replace(
+                each,
+                weight=status.weight,
+                observed_weight=None if weight is None else round(weight, 1),
+                ready=_ready(now_seen),
+            )
+        services.append(each)
+    return msgspec.structs.replace(status, services=tuple(services))
+
+
+def _ready(service: ServiceObservation) -> str:
+    parts = []
+    for role, workload in (("control", service.control), ("canary", service.canary)):
+        parts.append(f"{role} {'missing' if workload is None else f'{workload.ready}/{workload.replicas}'}")
+    return ", ".join(parts)
+
+
+def _seen(seen: Observation, name: str) -> ServiceObservation | None:
+    return next((each for each in seen.services if each.name == name), None)

@@ -1,0 +1,333 @@
+"""A simulated cluster with simulated traffic: the same `decide`, the same statistics, no Kubernetes and no Prometheus.
+
+`serin simulate` shows with it what an experiment would do and when; the tests run whole experiments over it. What it leaves
+out is said here: pods become ready after a fixed time, and every pod gets the same share of the traffic.
+"""
+
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from serin.api.spec import Service, Spec, canary_name
+from serin.api.status import TERMINAL, Phase, Status
+from serin.engine import run
+from serin.engine.decide import decide
+from serin.engine.decision import (
+    Act,
+    AddFinalizer,
+    Decision,
+    EnsureCanary,
+    KeepTemplate,
+    PromoteTemplate,
+    RemoveCanary,
+    RemoveFinalizer,
+    RestoreTemplate,
+    Shift,
+)
+from serin.engine.observation import (
+    LookResult,
+    MeasurementFailure,
+    Observation,
+    RouteReading,
+    ServiceCounts,
+    ServiceObservation,
+    Unmeasured,
+    VariantCounts,
+    Workload,
+)
+from serin.engine.wording import unix
+
+EDGES = (0.01, 0.025, 0.05, 0.075, 0.085, 0.095, 0.105, 0.12, 0.135, 0.145, 0.15, 0.165, 0.2, 0.3, 0.5, 1.0, 2.5)
+"""The buckets of the services that come with Serin."""
+
+
+@dataclass(frozen=True, slots=True)
+class Traffic:
+    """What the generated requests are like, each service alike.
+
+    Args:
+        rate: requests per second of each service, both variants together.
+        errors: share of requests that fail in both variants.
+        p50: median latency in seconds.
+        p95: 95th percentile of latency in seconds; the distribution between is log-normal.
+    """
+
+    rate: float = 50.0
+    errors: float = 0.002
+    p50: float = 0.045
+    p95: float = 0.110
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """What is wrong with the new version, from `after` seconds after the start.
+
+    Args:
+        errors: share of its requests that fail in addition.
+        latency: seconds added to each of its requests.
+        after: seconds from the start of the experiment.
+        service: the service that has it; empty: all.
+    """
+
+    errors: float = 0.0
+    latency: float = 0.0
+    after: float = 0.0
+    service: str = ""
+
+
+@dataclass(slots=True)
+class _Pods:
+    """One Deployment."""
+
+    name: str
+    template: str
+    replicas: int
+    generation: int = 1
+    ready_at: float = 0.0
+
+
+@dataclass(slots=True)
+class _Pair:
+    control: _Pods
+    canary: _Pods | None
+    original: str
+    kept: bool = False
+
+
+@dataclass(slots=True)
+class World:
+    """The cluster that an experiment runs in.
+
+    Args:
+        spec: the experiment; `paused` and `abort` may be changed between looks by replacing it.
+        traffic: what users do.
+        faults: what is wrong with the canary.
+        outages: (from, until) in seconds after the start in which Prometheus does not answer.
+        replicas: size of each control Deployment.
+        ready_after: seconds until a new pod is ready.
+        seed: of all random numbers.
+    """
+
+    spec: Spec
+    traffic: Traffic = field(default_factory=Traffic)
+    faults: tuple[Fault, ...] = ()
+    outages: tuple[tuple[float, float], ...] = ()
+    replicas: int = 20
+    ready_after: float = 5.0
+    seed: int = 1
+    look_seconds: float = 0.0
+    start: float = 1_700_000_000.0
+    now: float = field(init=False)
+    status: Status = field(init=False)
+    finalizer: bool = field(init=False, default=False)
+    deleting: bool = field(init=False, default=False)
+    annotations: dict[str, str] = field(init=False, default_factory=dict)
+    acts: list[tuple[float, Act]] = field(init=False, default_factory=list)
+    _pairs: dict[str, _Pair] = field(init=False, default_factory=dict)
+    _random: np.random.Generator = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Builds the Deployments."""
+        self.now = self.start
+        self.status = Status()
+        self._random = np.random.default_rng(self.seed)
+        for service in self.spec.services:
+            control = _Pods(service.control.deployment, "old", self.replicas)
+            mine = service.canary.patch is None
+            canary = _Pods(canary_name(service), "new", 0) if mine else None
+            self._pairs[service.name] = _Pair(control, canary, "old")
+
+    def run(self, until: float, on_decision: Callable[[float, Decision], None] | None = None) -> Iterator[Decision]:
+        """Looks until the run has ended or `until` seconds have passed; yields each decision."""
+        while self.now - self.start < until:
+            decision = self.look()
+            if on_decision is not None:
+                on_decision(self.now - self.start, decision)
+            yield decision
+            if decision.status.phase in TERMINAL and not decision.acts and not self.finalizer:
+                return
+            self.now += max(0.5, min(decision.wake_after, self._interval))
+
+    def look(self) -> Decision:
+        """One reconcile: observe, decide, write, act."""
+        seen = self.observe()
+        decision = decide(self.spec, self.status, seen, self.now)
+        self.status = decision.status
+        for act in decision.acts:
+            self.do(act)
+        return decision
+
+    def observe(self) -> Observation:
+        """What the controller would see now."""
+        return Observation(
+            uid="simulated",
+            namespace="simulated",
+            name="simulated",
+            generation=1,
+            deleting=self.deleting,
+            finalizer=self.finalizer,
+            annotations=dict(self.annotations),
+            services=tuple(self._service(service) for service in self.spec.services),
+            looks=self._looks(),
+        )
+
+    def do(self, act: Act) -> None:
+        """Changes the cluster as the routers and the API client would."""
+        self.acts.append((self.now - self.start, act))
+        if isinstance(act, AddFinalizer | RemoveFinalizer):
+            self.finalizer = isinstance(act, AddFinalizer)
+            return
+        pair = self._pairs[act.service]
+        if isinstance(act, Shift):
+            self._shift(pair, act)
+        elif isinstance(act, EnsureCanary):
+            pair.canary = pair.canary or _Pods(f"{pair.control.name}-canary", "new", 0)
+        elif isinstance(act, KeepTemplate):
+            pair.original, pair.kept = (pair.original, True) if pair.kept else (pair.control.template, True)
+        elif isinstance(act, PromoteTemplate):
+            self._roll(pair.control, "new")
+        elif isinstance(act, RestoreTemplate):
+            self._roll(pair.control, pair.original)
+        elif isinstance(act, RemoveCanary):
+            self._remove(pair, act.service)
+
+    def share(self, service: str) -> float:
+        """The canary's share of the ready pods, from 0 to 1."""
+        pair = self._pairs[service]
+        canary = self._ready(pair.canary) if pair.canary is not None else 0
+        total = canary + self._ready(pair.control)
+        return canary / total if total else 0.0
+
+    @property
+    def _interval(self) -> float:
+        return self.look_seconds or self.spec.analysis.interval.seconds
+
+    def _remove(self, pair: _Pair, name: str) -> None:
+        pair.kept = False
+        if self.spec.service(name).canary.patch is not None:
+            pair.canary = None
+        elif pair.canary is not None and pair.canary.replicas:
+            self._scale(pair.canary, 0)
+
+    def _shift(self, pair: _Pair, act: Shift) -> None:
+        control, canary = _sizes(act.weight, act.total)
+        if pair.canary is None:
+            self._scale(pair.control, control)
+            return
+        grows, shrinks = (pair.canary, pair.control) if act.weight else (pair.control, pair.canary)
+        sizes = {id(pair.canary): canary, id(pair.control): control}
+        if pair.control.replicas < control:
+            grows, shrinks = pair.control, pair.canary
+        self._scale(grows, sizes[id(grows)])
+        if self._ready(grows) == grows.replicas:
+            self._scale(shrinks, sizes[id(shrinks)])
+
+    def _scale(self, pods: _Pods, replicas: int) -> None:
+        if pods.replicas != replicas:
+            grown = replicas > pods.replicas
+            pods.replicas = replicas
+            pods.generation += 1
+            pods.ready_at = self.now + self.ready_after if grown else self.now
+
+    def _roll(self, pods: _Pods, template: str) -> None:
+        if pods.template != template:
+            pods.template = template
+            pods.generation += 1
+            pods.ready_at = self.now + (self.ready_after if pods.replicas else 0.0)
+
+    def _ready(self, pods: _Pods) -> int:
+        return pods.replicas if self.now >= pods.ready_at else 0
+
+    def _service(self, service: Service) -> ServiceObservation:
+        pair = self._pairs[service.name]
+        total = run.split_total(service, self.status) or pair.control.replicas
+        control, canary = _sizes(self.status.weight, total)
+        have = pair.canary.replicas if pair.canary is not None else 0
+        ready = self._ready(pair.control) == control and (self._ready(pair.canary) if pair.canary else 0) == canary
+        generation = pair.canary.generation if pair.canary is not None else 0
+        return ServiceObservation(
+            name=service.name,
+            control=self._workload(pair.control),
+            canary=self._workload(pair.canary) if pair.canary is not None else None,
+            route=RouteReading(
+                weight=100 * self.share(service.name),
+                settled=ready and (pair.control.replicas, have) == (control, canary),
+                token=f"{pair.control.generation}/{generation}",
+            ),
+            kept_template=pair.kept,
+            original_template=pair.original if pair.kept else "",
+            canary_template=pair.canary.template if pair.canary is not None else "",
+        )
+
+    def _workload(self, pods: _Pods) -> Workload:
+        ready = self._ready(pods)
+        return Workload(
+            name=pods.name,
+            uid=pods.name,
+            generation=pods.generation,
+            observed_generation=pods.generation,
+            replicas=pods.replicas,
+            current=pods.replicas,
+            updated=pods.replicas,
+            ready=ready,
+            available=ready,
+            template_hash=pods.template,
+        )
+
+    def _looks(self) -> tuple[LookResult, ...]:
+        until = unix(self.status.counted_until)
+        interval = self._interval
+        if not until or self.now - until < interval:
+            return ()
+        count = int((self.now - until) // interval)
+        return tuple(self._look(until + (index + 1) * interval, interval) for index in range(min(count, 20)))
+
+    def _look(self, ends_at: float, seconds: float) -> LookResult:
+        at = ends_at - self.start
+        if any(begin <= self.now - self.start < end for begin, end in self.outages):
+            gone = Unmeasured(MeasurementFailure.UNREACHABLE, "Prometheus does not answer (simulated outage)")
+            return LookResult(ends_at, seconds, {service.name: gone for service in self.spec.services})
+        return LookResult(
+            ends_at, seconds, {each.name: self._counts(each.name, at, seconds) for each in self.spec.services}
+        )
+
+    def _counts(self, name: str, at: float, seconds: float) -> ServiceCounts:
+        pair = self._pairs[name]
+        requests = int(self._random.poisson(self.traffic.rate * seconds))
+        canary = int(self._random.binomial(requests, self.share(name)))
+        new_control = pair.control.template == "new"
+        return ServiceCounts(
+            control=self._variant(requests - canary, self._fault(name, at, new=new_control)),
+            canary=self._variant(canary, self._fault(name, at, new=True)),
+        )
+
+    def _fault(self, name: str, at: float, *, new: bool) -> tuple[float, float]:
+        """(error share, added latency) of a version at a time."""
+        active = [each for each in self.faults if new and at >= each.after and each.service in {"", name}]
+        share = 1 - (1 - self.traffic.errors) * math.prod(1 - each.errors for each in active)
+        return share, sum(each.latency for each in active)
+
+    def _variant(self, requests: int, fault: tuple[float, float]) -> VariantCounts:
+        share, latency = fault
+        sigma = math.log(self.traffic.p95 / self.traffic.p50) / 1.6448536269514722
+        shifted = np.maximum(np.array(EDGES) - latency, 1e-9)
+        z = (np.log(shifted) - math.log(self.traffic.p50)) / sigma
+        cdf = np.array([0.5 * math.erfc(-value / math.sqrt(2)) for value in z])
+        parts = np.diff(np.concatenate(([0.0], cdf, [1.0]))).clip(0.0)
+        buckets = self._random.multinomial(requests, parts / parts.sum())
+        within = tuple(int(value) for value in np.cumsum(buckets)[:-1])
+        errors = int(self._random.binomial(requests, min(1.0, share)))
+        return VariantCounts(requests, errors, EDGES, within, requests)
+
+
+def _sizes(weight: int, total: int) -> tuple[int, int]:
+    """(control, canary) pods, as the Replicas router sets them."""
+    canary = 0 if weight == 0 else max(1, round(weight * total / 100))
+    return total - canary, canary
+
+
+def ended_well(status: Status) -> bool:
+    """True when the new version was promoted."""
+    return status.phase is Phase.SUCCEEDED
