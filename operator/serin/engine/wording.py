@@ -6,6 +6,9 @@ from typing import Final
 _DAY: Final = 86400
 _HOUR: Final = 3600
 _MINUTE: Final = 60
+_HUNDRED: Final = 100
+_LARGE: Final = 9999
+"""Beyond four digits a multiple says no more than that it is large."""
 
 
 def timestamp(seconds: float) -> str:
@@ -65,7 +68,7 @@ def times(ratio: float | None) -> str:
 
 def multiple(value: float) -> str:
     """Evidence as a multiple of its limit: `1.3`, `330`, `over 9,999`."""
-    return "over 9,999" if value > 9999 else f"{value:,.0f}" if value >= 100 else f"{value:.2g}"
+    return "over 9,999" if value > _LARGE else f"{value:,.0f}" if value >= _HUNDRED else f"{value:.2g}"
 
 
 def bound(value: float) -> str:

@@ -1,7 +1,7 @@
 """A simulated cluster with simulated traffic: the same `decide`, the same statistics, no Kubernetes and no Prometheus.
 
-`serin simulate` shows with it what an experiment would do and when; the tests run whole experiments over it. What it leaves
-out is said here: pods become ready after a fixed time, and every pod gets the same share of the traffic.
+`serin simulate` shows with it what an experiment would do and when; the tests run whole experiments over it. What it
+leaves out is said here: pods become ready after a fixed time, and every pod gets the same share of the traffic.
 """
 
 import math
