@@ -1,0 +1,156 @@
+"""What can be known of the measurements before traffic moves: a typo must not cost a rollout.
+
+Every finding is a `Problem` whose sentence says what to write instead.
+"""
+
+import math
+from typing import Final
+
+from serin.api.spec import Metrics, PrometheusRef, Spec
+from serin.engine.observation import MeasurementFailure, Problem, Unmeasured
+from serin.metrics import queries
+from serin.metrics.client import shown
+from serin.metrics.rows import expected
+from serin.metrics.source import MetricsSource, Target
+
+_RECENT: Final = 300.0
+_SHOWN: Final = 10
+
+
+def unsupported(metrics: Metrics) -> Problem | None:
+    """What these settings ask for and Serin can't do, or can't put into a query."""
+    if metrics.preset != "Http":
+        text = f"metrics.preset {metrics.preset} is not supported yet: write Http, with the names of your own series"
+        return Problem("NotSupportedYet", f"{text} in metrics.requests and metrics.latency")
+    for name in (*queries.variant_labels(metrics.labels), metrics.labels.code):
+        try:
+            queries.label(name)
+        except ValueError as error:
+            return Problem("InvalidLabelName", f"metrics.labels: {error}")
+    return None
+
+
+def unsupported_prometheus(ref: PrometheusRef) -> Problem | None:
+    """What this address asks for and Serin can't do."""
+    fields = {"bearerTokenFrom": ref.bearer_token_from, "headersFrom": ref.headers_from, "tls": ref.tls}
+    asked = [f"prometheus.{name}" for name, value in fields.items() if value is not None]
+    if not asked:
+        return None
+    text = f"{' and '.join(asked)} {'is' if len(asked) == 1 else 'are'} not supported yet"
+    return Problem("NotSupportedYet", f"{text}: write the address of a Prometheus that answers without credentials")
+
+
+async def edges(source: MetricsSource, target: Target) -> tuple[float, ...] | Unmeasured:
+    """Control's histogram edges in seconds, ascending, without +Inf; empty when it has no histogram."""
+    series = _series(target, queries.latency_metric(target.metrics))
+    rows = await source.instant(target.prometheus, queries.present(series, 0, (queries.LE,), _RECENT))
+    if isinstance(rows, Unmeasured):
+        return rows
+    found = {float(row.labels[queries.LE]) for row in rows if queries.LE in row.labels}
+    return tuple(sorted(found - {math.inf}))
+
+
+async def check(source: MetricsSource, target: Target, spec: Spec) -> tuple[Problem, ...]:
+    """Everything that is wrong with the measurements of one service, worst first."""
+    first = unsupported(target.metrics) or unsupported_prometheus(target.prometheus)
+    if first is not None:
+        return (first,)
+    answer = await source.instant(target.prometheus, "vector(1)")
+    if isinstance(answer, Unmeasured):
+        return (_unreachable(answer, target),)
+    custom = await _check_custom(source, target)
+    requests = await _check_requests(source, target)
+    latency = await _check_latency(source, target, spec) if requests is None else None
+    return tuple(problem for problem in (*custom, requests, latency) if problem is not None)
+
+
+async def _check_custom(source: MetricsSource, target: Target) -> list[Problem]:
+    problems = []
+    for guardrail in target.custom:
+        for part, text in (("good", guardrail.good), ("total", guardrail.total)):
+            where = f"guardrails.custom {guardrail.name}: {part}"
+            # Parentheses would let `a) or (b` pass; Prometheus's own words are about the text as written.
+            answer = await source.instant(target.prometheus, text)
+            if isinstance(answer, Unmeasured) and answer.failure is MeasurementFailure.CLIENT_ERROR:
+                problems.append(Problem("InvalidPromQL", f"{where} is not PromQL: {answer.message}"))
+                continue
+            if isinstance(answer, Unmeasured) and answer.failure.passes:
+                problems.append(_unreachable(answer, target))
+                continue
+            try:
+                queries.narrowed(text)
+            except ValueError as error:
+                problems.append(Problem("InvalidPromQL", f"{where}: {error}"))
+    return problems
+
+
+async def _check_requests(source: MetricsSource, target: Target) -> Problem | None:
+    labels, name = target.metrics.labels, queries.requests_metric(target.metrics)
+    query = queries.present(_series(target, name), 0, (labels.code,), _RECENT)
+    rows = await source.instant(target.prometheus, query)
+    if isinstance(rows, Unmeasured):
+        return _unreachable(rows, target)
+    what = expected(target, target.control_names)
+    if any(not row.labels.get(labels.code) for row in rows):
+        text = f"{what} has no label {labels.code}, so errors can't be told"
+        return Problem("NoCodeLabel", f"{text}: write the label with the status code into metrics.labels.code")
+    if rows:
+        return None
+    text = f"{target.service}: Prometheus at {shown(target.prometheus.address)} has no series {what} of control"
+    return Problem("NoRequestSeries", f"{text}; {await _nearest(source, target, name)}")
+
+
+async def _nearest(source: MetricsSource, target: Target, name: str) -> str:
+    """What there is instead, from the first label that is as expected and the next that is not."""
+    labels = target.metrics.labels
+    narrow: list[str] = []
+    wanted = ((labels.namespace, target.namespace), (labels.service, target.service), (labels.variant, None))
+    for label, value in wanted:
+        series = queries.selector(name, *narrow)
+        rows = await source.instant(target.prometheus, queries.present(series, 0, (label,), _RECENT))
+        if isinstance(rows, Unmeasured):
+            break
+        if not rows:
+            return f"it has no {name} at all: are the pods scraped? Other names go into metrics.requests"
+        found = sorted({row.labels.get(label, "") for row in rows})
+        if value not in found:
+            seen = ", ".join(each or "(no such label)" for each in found[:_SHOWN])
+            return (
+                f"it has {label}: {seen}. Are the pods labelled serin.dev/variant? Label names go into metrics.labels"
+            )
+        narrow.append(queries.one_of(label, [value]))
+    return "are the pods labelled serin.dev/variant and scraped?"
+
+
+async def _check_latency(source: MetricsSource, target: Target, spec: Spec) -> Problem | None:
+    found = await edges(source, target)
+    if isinstance(found, Unmeasured):
+        return _unreachable(found, target)
+    name = queries.latency_metric(target.metrics)
+    if not found:
+        text = f"{target.service}: control has no histogram {name} with the labels of its requests"
+        return Problem("NoLatencySeries", f"{text}: write the histogram's name into metrics.latency")
+    limit = spec.guardrails.latency_p95.max
+    if limit.seconds in found:
+        return None
+    have = ", ".join(f"{edge:g}" for edge in found)
+    text = f"{target.service}: guardrails.latencyP95.max is {limit}, but {name} has no bucket there (found: {have})"
+    hint = f"add a bucket at {limit.seconds:g}, or change latencyP95.max to one of them"
+    return Problem("HistogramEdgeMissing", f"{text}: {hint}")
+
+
+def _series(target: Target, name: str) -> str:
+    """Control's series of a metric."""
+    labels = target.metrics.labels
+    return queries.selector(
+        name,
+        queries.one_of(labels.namespace, [target.namespace]),
+        queries.one_of(labels.service, [target.service]),
+        queries.one_of(labels.variant, target.control_names),
+    )
+
+
+def _unreachable(answer: Unmeasured, target: Target) -> Problem:
+    text = f"{answer.message}; prometheus.address is {shown(target.prometheus.address)}"
+    hint = "write the address of a Prometheus that answers, like http://prometheus.monitoring:9090"
+    return Problem("PrometheusUnreachable", f"{text}: {hint}")

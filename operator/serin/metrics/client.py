@@ -1,0 +1,177 @@
+"""Asks Prometheus, and names each way in which it can fail to answer.
+
+The queries go through prometheus-api-client in threads of their own: its sessions block, and the operator's event
+loop must not wait for a slow Prometheus.
+"""
+
+import asyncio
+import re
+from collections import OrderedDict
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+import requests
+from prometheus_api_client import PrometheusConnect
+from urllib3.util.retry import Retry
+
+from serin.engine.observation import MeasurementFailure, Unmeasured
+
+_CLIENTS: Final = 64
+_GRACE: Final = 2.0
+_QUOTED: Final = 300
+_SECRET: Final = re.compile(r"(?i)(bearer|basic)\s+\S+|(token|password|secret|api_?key)=[^\s&\"']+|//[^/@\s]+@")
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One element of an instant vector."""
+
+    labels: dict[str, str]
+    value: float
+
+
+class AnswerError(Exception):
+    """Prometheus did answer, but not with a whole result."""
+
+    def __init__(self, failure: MeasurementFailure, words: str) -> None:
+        super().__init__(words)
+        self.failure = failure
+        self.words = words
+
+
+def shown(address: str) -> str:
+    """`address` without user, password and query, for a message."""
+    parts = urlsplit(address)
+    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
+
+
+def classify(error: BaseException, address: str, timeout: float) -> Unmeasured:
+    """The one place that names failures; the sentence holds no token, header or query."""
+    where = f"Prometheus at {shown(address)}"
+    if isinstance(error, AnswerError):
+        return Unmeasured(error.failure, f"{where} {error.words}")
+    if isinstance(error, (TimeoutError, requests.Timeout)):
+        return Unmeasured(MeasurementFailure.TIMEOUT, f"{where} did not answer within {timeout:g} s")
+    if isinstance(error, requests.exceptions.JSONDecodeError):
+        text = f"{where} did not answer with JSON: is this the address of its API?"
+        return Unmeasured(MeasurementFailure.CLIENT_ERROR, text)
+    if isinstance(error, requests.exceptions.SSLError):
+        text = f"{where} has a certificate that is not trusted"
+        return Unmeasured(MeasurementFailure.UNREACHABLE, text)
+    if isinstance(error, (requests.exceptions.InvalidURL, requests.exceptions.InvalidSchema)):
+        text = f"{shown(address)} is not an address: write one like http://prometheus.monitoring:9090"
+        return Unmeasured(MeasurementFailure.CLIENT_ERROR, text)
+    if isinstance(error, (requests.RequestException, OSError)):
+        text = f"{where} can't be reached ({_cause(error)})"
+        return Unmeasured(MeasurementFailure.UNREACHABLE, text)
+    return Unmeasured(MeasurementFailure.SERVER_ERROR, f"{where} gave an answer that can't be read")
+
+
+class Client:
+    """Instant queries to any number of Prometheus servers.
+
+    Args:
+        executor: threads to ask in; None makes four, which `close` ends.
+        timeout: seconds until a query is given up.
+    """
+
+    def __init__(self, executor: ThreadPoolExecutor | None, timeout: float) -> None:
+        self.timeout = timeout
+        self._own = executor is None
+        self._executor = executor or ThreadPoolExecutor(4, thread_name_prefix="prometheus")
+        # A query that waits for a thread does not yet use up its time.
+        self._free = asyncio.Semaphore(4)
+        self._clients: OrderedDict[str, PrometheusConnect] = OrderedDict()
+
+    async def query(self, address: str, promql: str, at: float) -> list[Row] | Unmeasured:
+        """The instant vector of `promql` at the Unix time `at`, or why there is none."""
+        client = self._client(address)
+        async with self._free:
+            loop = asyncio.get_running_loop()
+            try:
+                work = loop.run_in_executor(self._executor, self._ask, client, promql, at)
+                return await asyncio.wait_for(work, self.timeout + _GRACE)
+            except Exception as error:  # noqa: BLE001 - whatever the library raises is a failed measurement
+                return classify(error, address, self.timeout)
+
+    def close(self) -> None:
+        """Ends connections and own threads; a query under way is not waited for."""
+        if self._own:
+            self._executor.shutdown(wait=False, cancel_futures=True)
+        for client in self._clients.values():
+            client.close()
+        self._clients.clear()
+
+    def _client(self, address: str) -> PrometheusConnect:
+        if address not in self._clients:
+            session = requests.Session()
+            # Nothing of the machine's (.netrc, proxies) is sent to an address that a user wrote.
+            session.trust_env = False
+            # custom_query returns `data.result` alone: warnings, and so partial results, would look like whole ones.
+            session.hooks["response"].append(_whole)
+            self._clients[address] = PrometheusConnect(
+                # The controller retries by looking again; a retry inside would only hide how long it takes.
+                url=address.rstrip("/"),
+                retry=Retry(0, raise_on_status=False),
+                session=session,
+            )
+        self._clients.move_to_end(address)
+        if len(self._clients) > _CLIENTS:
+            self._clients.popitem(last=False)[1].close()
+        return self._clients[address]
+
+    def _ask(self, client: PrometheusConnect, promql: str, at: float) -> list[Row]:
+        params = {
+            "time": f"{at:.3f}",
+            "timeout": f"{self.timeout:g}s",
+            # Thanos then fails instead of leaving out stores; Prometheus ignores it.
+            "partial_response": "false",
+        }
+        data: Any = client.custom_query(promql, params=params, timeout=self.timeout)
+        return [Row(dict(item["metric"]), float(item["value"][1])) for item in data]
+
+
+def _whole(response: requests.Response, *_args: object, **_kwargs: object) -> None:
+    """Refuses every answer that is not a whole, successful vector."""
+    if response.is_redirect:
+        return
+    status = response.status_code
+    if status == requests.codes.partial_content:
+        raise AnswerError(MeasurementFailure.PARTIAL, "gave only a part of the result")
+    try:
+        body = response.json()
+    except requests.exceptions.JSONDecodeError:
+        if response.ok:
+            raise
+        body = {}
+    body = body if isinstance(body, dict) else {}
+    if not response.ok:
+        # Prometheus reports its own timeout as 503 with this type.
+        if body.get("errorType") == "timeout" or status in {408, 504}:
+            raise AnswerError(MeasurementFailure.TIMEOUT, "gave the query up after its time limit")
+        said = f": {_words(str(body['error']))}" if body.get("error") else ""
+        client_side = status < requests.codes.server_error
+        failure = MeasurementFailure.CLIENT_ERROR if client_side else MeasurementFailure.SERVER_ERROR
+        raise AnswerError(failure, f"answered {status}{said}")
+    if warnings := body.get("warnings"):
+        said = _words("; ".join(str(each) for each in warnings))
+        partial = re.search(r"(?i)partial|unavailable|no store|fetch series|receive series", said)
+        failure = MeasurementFailure.PARTIAL if partial else MeasurementFailure.WARNINGS
+        raise AnswerError(failure, f"answered with warnings: {said}")
+    if body.get("status") != "success" or body.get("data", {}).get("resultType") != "vector":
+        raise AnswerError(MeasurementFailure.CLIENT_ERROR, "answered with something else than an instant vector")
+
+
+def _words(text: str) -> str:
+    return _SECRET.sub("…", " ".join(text.split()))[:_QUOTED]
+
+
+def _cause(error: BaseException) -> str:
+    text = str(error)
+    if "NameResolution" in text or "getaddrinfo" in text:
+        return "its name is not known to DNS"
+    if "refused" in text:
+        return "connection refused"
+    return "no connection"

@@ -1,0 +1,227 @@
+"""Makes counts of what Prometheus answered, or says why these rows are no measurement.
+
+Pure: rows in, `ServiceCounts` or `Unmeasured` out. Everything doubtful (absent, fractional, contradictory) is
+Unmeasured; a zero is only given where the series that would have counted exists.
+"""
+
+import math
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+from serin.api.spec import CustomGuardrail, MetricLabels, Metrics, PrometheusRef
+from serin.engine.observation import MeasurementFailure, ServiceCounts, Unmeasured, VariantCounts
+from serin.metrics import queries
+from serin.metrics.client import Row
+
+Variant = tuple[str, str, str]
+"""Values of the labels namespace, service, variant."""
+
+_TOLERANCE: Final = 1e-6
+
+
+@dataclass(frozen=True)
+class Target:
+    """One service of one experiment, and how it is measured."""
+
+    namespace: str
+    service: str
+    control_names: frozenset[str]
+    """Accepted values of the variant label: the role `control` and the Deployment's name."""
+    canary_names: frozenset[str]
+    edges: tuple[float, ...] = ()
+    """Histogram edges wanted, in seconds, ascending; empty: all that there are."""
+    custom: tuple[CustomGuardrail, ...] = ()
+    metrics: Metrics = Metrics()
+    prometheus: PrometheusRef = PrometheusRef()
+
+    def variants(self, names: Iterable[str]) -> list[Variant]:
+        """The label values of the series of a variant."""
+        return [(self.namespace, self.service, name) for name in sorted(names)]
+
+
+@dataclass(slots=True)
+class Answer:
+    """What one group of queries gave for one look, by variant. `problem` stands for all of it."""
+
+    problem: Unmeasured | None = None
+    codes: dict[Variant, dict[str, float]] = field(default_factory=lambda: defaultdict(dict))
+    buckets: dict[Variant, dict[float, float]] = field(default_factory=lambda: defaultdict(dict))
+    before: set[Variant] = field(default_factory=set)
+    custom: dict[str, dict[Variant, float] | Unmeasured] = field(default_factory=dict)
+    """By the user's selector."""
+
+    def take(
+        self, labels: MetricLabels, requests: Sequence[Row], before: Sequence[Row], buckets: Sequence[Row]
+    ) -> None:
+        """Sorts rows by variant."""
+        for row in requests:
+            self.codes[variant_of(labels, row)][row.labels.get(labels.code, "")] = row.value
+        self.before.update(variant_of(labels, row) for row in before)
+        for row in buckets:
+            edges = self.buckets[variant_of(labels, row)]
+            edge = _edge(row.labels.get(queries.LE, ""))
+            # `1` and `1.0` are one edge, from pods of different client libraries.
+            edges[edge] = edges.get(edge, 0.0) + row.value
+
+
+class NotCountedError(Exception):
+    """Carries the `Unmeasured` that ends the reading of one service."""
+
+    def __init__(self, failure: MeasurementFailure, message: str) -> None:
+        super().__init__(message)
+        self.unmeasured = Unmeasured(failure, message)
+
+
+def variant_of(labels: MetricLabels, row: Row) -> Variant:
+    """Whose a row is; absent labels are empty, as in Prometheus."""
+    namespace, service, variant = queries.variant_labels(labels)
+    return row.labels.get(namespace, ""), row.labels.get(service, ""), row.labels.get(variant, "")
+
+
+def expected(target: Target, names: Iterable[str]) -> str:
+    """The series of a variant as a person would type them."""
+    labels = target.metrics.labels
+    return queries.requests_metric(target.metrics) + (
+        f"{{{labels.namespace}={queries.string(target.namespace)},{labels.service}={queries.string(target.service)},"
+        f"{labels.variant}=~{queries.string('|'.join(sorted(names)))}}}"
+    )
+
+
+def service_counts(target: Target, answer: Answer, seconds: float) -> ServiceCounts | Unmeasured:
+    """Both variants of `target` from `answer`."""
+    if answer.problem is not None:
+        return answer.problem
+    try:
+        _seen(target, answer, target.control_names, "control", seconds)
+        if not answer.before.intersection(target.variants(target.control_names)):
+            raise NotCountedError(
+                MeasurementFailure.GAP,
+                f"{target.service}: Prometheus has no sample of control from the {queries.PRESENT_SECONDS:g} s before"
+                f" this look ({expected(target, target.control_names)}), so what was counted in it is not known",
+            )
+        _seen(target, answer, target.canary_names, "canary", seconds)
+        edges = _edges(target, answer)
+        return ServiceCounts(
+            control=_variant(target, answer, target.control_names, edges),
+            canary=_variant(target, answer, target.canary_names, edges),
+        )
+    except NotCountedError as none:
+        return none.unmeasured
+
+
+def _seen(target: Target, answer: Answer, names: Iterable[str], role: str, seconds: float) -> None:
+    """Refuses a variant without a request series, or with one that has no error code."""
+    variants = target.variants(names)
+    codes = [code for variant in variants for code in answer.codes.get(variant, ())]
+    what = expected(target, names)
+    if not codes and answer.before.intersection(variants):
+        text = f"{target.service}: no sample of {role} in the last {seconds:g} s ({what}), though there were before"
+        hint = "are its pods up, and scraped at least once per analysis.interval?"
+        raise NotCountedError(MeasurementFailure.GAP, f"{text}: {hint}")
+    if not codes:
+        text = f"{target.service}: no series {what} of {role} in the last {seconds:g} s"
+        hint = "are its pods labelled serin.dev/variant and scraped, and did they have a request?"
+        raise NotCountedError(MeasurementFailure.EMPTY, f"{text}: {hint}")
+    if "" in codes:
+        name = target.metrics.labels.code
+        text = f"{target.service}: {what} of {role} has no label {name}, so errors can't be told"
+        hint = "write the name of the label with the status code into metrics.labels.code"
+        raise NotCountedError(MeasurementFailure.EMPTY, f"{text}: {hint}")
+
+
+def _edges(target: Target, answer: Answer) -> tuple[float, ...]:
+    """The edges of both variants: those wanted, or all of control's."""
+    variants = target.variants(target.control_names) or []
+    found = {edge for variant in variants for edge in answer.buckets.get(variant, ())} - {math.inf}
+    if not found:
+        variants = target.variants(target.canary_names)
+        found = {edge for variant in variants for edge in answer.buckets.get(variant, ())} - {math.inf}
+    return tuple(sorted(found.intersection(target.edges) if target.edges else found))
+
+
+def _variant(target: Target, answer: Answer, names: Iterable[str], edges: tuple[float, ...]) -> VariantCounts:
+    variants = target.variants(names)
+    requests = errors = 0
+    for variant in variants:
+        for code, value in answer.codes.get(variant, {}).items():
+            counted = _whole(target, queries.requests_metric(target.metrics), value)
+            requests += counted
+            errors += counted if len(code) == 3 and code[0] == "5" else 0  # noqa: PLR2004 - 5xx
+    within, timed = _timed(target, answer, variants, edges, answered=requests - errors)
+    custom = tuple(_custom(target, answer, each, variants) for each in target.custom)
+    return VariantCounts(requests, errors, edges, within, timed, custom)
+
+
+def _timed(
+    target: Target, answer: Answer, variants: list[Variant], edges: tuple[float, ...], *, answered: int
+) -> tuple[tuple[int, ...], int]:
+    """Requests within each edge, and all in the histogram."""
+    name = queries.latency_metric(target.metrics)
+    sums: dict[float, int] = defaultdict(int)
+    for variant in variants:
+        for edge, value in answer.buckets.get(variant, {}).items():
+            sums[edge] += _whole(target, name, value)
+    # A variant that only failed may have timed nothing; its errors must count nevertheless.
+    if not sums and not answered:
+        return (0,) * len(edges), 0
+    names = "|".join(variant for _, _, variant in variants)
+    if math.inf not in sums or not edges:
+        text = f"{target.service}: requests of {names} were counted but not timed: no series {name} with its labels"
+        hint = "write the histogram's name into metrics.latency"
+        raise NotCountedError(MeasurementFailure.EMPTY, f"{text}: {hint}")
+    if missing := [edge for edge in edges if edge not in sums]:
+        text = f"{target.service}: {name} of {names} has no bucket at {missing[0]:g} s, which the other variant has"
+        raise NotCountedError(MeasurementFailure.EMPTY, f"{text}: give both variants the same buckets")
+    line = [*(sums[edge] for edge in edges), sums[math.inf]]
+    if any(low > high for low, high in zip(line, line[1:], strict=False)):
+        text = f"{target.service}: the buckets of {name} of {names} contradict each other in this look"
+        hint = "a container restarted in it, or its pods have different buckets"
+        raise NotCountedError(MeasurementFailure.GAP, f"{text}: {hint}")
+    return tuple(line[:-1]), line[-1]
+
+
+def _custom(
+    target: Target, answer: Answer, guardrail: CustomGuardrail, variants: list[Variant]
+) -> tuple[str, int, int]:
+    """(name, total, bad) of one variant. No total is nothing to judge; a `good` that nobody has is a wrong selector."""
+    total_rows = _rows(answer, guardrail.total)
+    good_rows = _rows(answer, guardrail.good)
+    total = sum(_whole(target, guardrail.total, total_rows.get(variant, 0.0)) for variant in variants)
+    good = sum(_whole(target, guardrail.good, good_rows.get(variant, 0.0)) for variant in variants)
+    both = [*target.variants(target.control_names), *target.variants(target.canary_names)]
+    name = f"{target.service}: guardrail {guardrail.name}"
+    if total and not any(variant in good_rows for variant in both):
+        text = f"{name}: `total` counts, but there is no series of `good` ({guardrail.good})"
+        raise NotCountedError(MeasurementFailure.EMPTY, f"{text}: correct the selector")
+    if good > total:
+        text = f"{name}: `good` counted {good}, more than `total` with {total}"
+        raise NotCountedError(MeasurementFailure.NAN, f"{text}: `good` must be a part of `total`")
+    return guardrail.name, total, total - good
+
+
+def _rows(answer: Answer, selector: str) -> dict[Variant, float]:
+    rows = answer.custom.get(selector, {})
+    if isinstance(rows, Unmeasured):
+        raise NotCountedError(rows.failure, rows.message)
+    return rows
+
+
+def _whole(target: Target, name: str, value: float) -> int:
+    """A count is a whole number that is not negative, or it is not a count."""
+    if not math.isfinite(value):
+        text = f"{target.service}: {name} is not a number in this look"
+        raise NotCountedError(MeasurementFailure.NAN, text)
+    nearest = round(value)
+    if nearest < 0 or abs(value - nearest) > _TOLERANCE:
+        text = f"{target.service}: {name} counted {value:g}, which is no count: use a counter of events"
+        raise NotCountedError(MeasurementFailure.NAN, text)
+    return nearest
+
+
+def _edge(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        return math.nan

@@ -1,0 +1,201 @@
+"""Measures looks: one group of queries for everybody who shares a Prometheus and the names of its series.
+
+A hundred experiments that look at the same second must not be three hundred queries. The first who asks for a look
+asks for all; who comes at the same time or later gets the same answer.
+"""
+
+import asyncio
+import time
+from collections import OrderedDict
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from itertools import chain
+from typing import Final
+
+from serin.api.spec import Metrics, PrometheusRef
+from serin.engine.observation import MeasurementFailure, ServiceCounts, Unmeasured
+from serin.metrics import queries
+from serin.metrics.client import Client, Row
+from serin.metrics.rows import Answer, Target, Variant, service_counts, variant_of
+
+__all__ = ["MetricsSource", "Target"]
+
+_KEPT: Final = 256
+_KEPT_SECONDS: Final = 60.0
+_URL: Final = 6000
+"""Characters of a query in a URL; proxies commonly refuse request lines above 8 KiB."""
+_ROWS: Final = 20_000
+"""Elements of a result that one query may have, by estimate."""
+_ALL_EDGES: Final = 64
+
+_Key = tuple[PrometheusRef, Metrics, float, float]
+
+
+@dataclass(slots=True)
+class _Shared:
+    targets: frozenset[Target]
+    answers: dict[Target, Answer]
+    task: asyncio.Task[None]
+    since: float
+
+
+class MetricsSource:
+    """Counts of looks from Prometheus. Make it inside the event loop that uses it.
+
+    Args:
+        executor: threads for the client library; None makes four.
+        timeout: seconds that one query may take.
+    """
+
+    def __init__(self, executor: ThreadPoolExecutor | None = None, timeout: float = 10.0) -> None:
+        self._client = Client(executor, timeout)
+        self._shared: OrderedDict[_Key, list[_Shared]] = OrderedDict()
+
+    async def look(
+        self, target: Target, everyone: Sequence[Target], ends_at: float, seconds: float
+    ) -> ServiceCounts | Unmeasured:
+        """The counts of `target` in the `seconds` that end at the Unix time `ends_at`.
+
+        `everyone` is who else is asked for, if nobody has asked for this look yet.
+        """
+        key = (target.prometheus, target.metrics, ends_at, seconds)
+        shared = self._join(key, target) or self._start(key, {target, *everyone})
+        # One caller that is cancelled must not take the answer away from the others.
+        await asyncio.shield(shared.task)
+        answer = shared.answers[target]
+        failed = [answer.problem, *(each for each in answer.custom.values() if isinstance(each, Unmeasured))]
+        if any(each is not None and each.failure.passes for each in failed):
+            self._forget(key, shared)
+        return service_counts(target, answer, seconds)
+
+    async def instant(self, ref: PrometheusRef, promql: str, at: float | None = None) -> list[Row] | Unmeasured:
+        """One query that nobody shares, at a Unix time or now."""
+        return await self._client.query(ref.address, promql, time.time() if at is None else at)
+
+    def close(self) -> None:
+        """Ends what is under way, connections and threads."""
+        for shared in chain.from_iterable(self._shared.values()):
+            shared.task.cancel()
+        self._shared.clear()
+        self._client.close()
+
+    def _join(self, key: _Key, target: Target) -> _Shared | None:
+        old = time.monotonic() - _KEPT_SECONDS
+        while self._shared:
+            first = next(iter(self._shared))
+            entry = self._shared[first][-1]
+            expired = entry.task.done() and entry.since < old
+            if not expired and len(self._shared) <= _KEPT:
+                break
+            del self._shared[first]
+        return next((each for each in self._shared.get(key, ()) if target in each.targets), None)
+
+    def _start(self, key: _Key, candidates: Iterable[Target]) -> _Shared:
+        ref, metrics, ends_at, seconds = key
+        asked = {each for shared in self._shared.get(key, ()) for each in shared.targets}
+        fits = {each for each in candidates if (each.prometheus, each.metrics) == (ref, metrics)} - asked
+        answers: dict[Target, Answer] = {}
+        task = asyncio.create_task(self._ask_all(fits, answers, ends_at, seconds))
+        shared = _Shared(frozenset(fits), answers, task, time.monotonic())
+        self._shared.setdefault(key, []).append(shared)
+        return shared
+
+    def _forget(self, key: _Key, shared: _Shared) -> None:
+        """A failure that passes is asked again by the next look."""
+        kept = [each for each in self._shared.get(key, ()) if each is not shared]
+        if kept:
+            self._shared[key] = kept
+        else:
+            self._shared.pop(key, None)
+
+    async def _ask_all(
+        self, targets: Iterable[Target], answers: dict[Target, Answer], ends_at: float, seconds: float
+    ) -> None:
+        ordered = sorted(targets, key=lambda each: (each.namespace, each.service, sorted(each.canary_names)))
+        chunks = _chunks(ordered, seconds)
+        await asyncio.gather(*(self._ask(chunk, answers, ends_at, seconds) for chunk in chunks))
+
+    async def _ask(self, targets: list[Target], answers: dict[Target, Answer], ends_at: float, seconds: float) -> None:
+        """Asks for one chunk; a chunk that is refused is halved, so that one target can't blind the others."""
+        metrics, ref = targets[0].metrics, targets[0].prometheus
+        texts = _queries(targets, seconds)
+        results = await asyncio.gather(*(self._client.query(ref.address, text, ends_at) for text in texts))
+        answer = Answer()
+        good = [rows for rows in results if not isinstance(rows, Unmeasured)]
+        answer.problem = next((rows for rows in results if isinstance(rows, Unmeasured)), None)
+        if answer.problem is None:
+            answer.take(metrics.labels, *good)
+        elif answer.problem.failure is MeasurementFailure.CLIENT_ERROR and len(targets) > 1:
+            half = len(targets) // 2
+            await self._ask(targets[:half], answers, ends_at, seconds)
+            await self._ask(targets[half:], answers, ends_at, seconds)
+            return
+        if answer.problem is None:
+            await self._ask_custom(targets, answer, ends_at, seconds)
+        answers.update(dict.fromkeys(targets, answer))
+
+    async def _ask_custom(self, targets: list[Target], answer: Answer, ends_at: float, seconds: float) -> None:
+        """The users' own counters: one query for each selector, whoever shares it."""
+        users: dict[str, list[Target]] = {}
+        for target in targets:
+            for selector in {text for each in target.custom for text in (each.good, each.total)}:
+                users.setdefault(selector, []).append(target)
+
+        async def ask(selector: str, who: list[Target]) -> None:
+            labels = who[0].metrics.labels
+            try:
+                series = queries.narrowed(selector, *_whose(who))
+            except ValueError as error:
+                answer.custom[selector] = Unmeasured(MeasurementFailure.CLIENT_ERROR, str(error))
+                return
+            text = queries.count(series, seconds, queries.variant_labels(labels))
+            rows = await self._client.query(who[0].prometheus.address, text, ends_at)
+            answer.custom[selector] = rows if isinstance(rows, Unmeasured) else _by_variant(who[0], rows)
+
+        await asyncio.gather(*(ask(selector, who) for selector, who in users.items()))
+
+
+def _by_variant(target: Target, rows: list[Row]) -> dict[Variant, float]:
+    return {variant_of(target.metrics.labels, row): row.value for row in rows}
+
+
+def _whose(targets: Sequence[Target]) -> tuple[str, str, str]:
+    """Matchers of all series of `targets` (and of combinations that nobody reads)."""
+    labels = targets[0].metrics.labels
+    return (
+        queries.one_of(labels.namespace, (each.namespace for each in targets)),
+        queries.one_of(labels.service, (each.service for each in targets)),
+        queries.one_of(labels.variant, chain.from_iterable(each.control_names | each.canary_names for each in targets)),
+    )
+
+
+def _queries(targets: Sequence[Target], seconds: float) -> tuple[str, str, str]:
+    """Requests by code, request series before the look, buckets."""
+    metrics = targets[0].metrics
+    by, whose = queries.variant_labels(metrics.labels), _whose(targets)
+    requests = queries.selector(queries.requests_metric(metrics), *whose)
+    edges = set(chain.from_iterable(each.edges for each in targets))
+    wanted = (queries.edge_matcher(edges),) if all(each.edges for each in targets) else ()
+    buckets = queries.selector(queries.latency_metric(metrics), *whose, *wanted)
+    return (
+        queries.count(requests, seconds, (*by, metrics.labels.code)),
+        queries.present(requests, seconds, by),
+        queries.count(buckets, seconds, (*by, queries.LE)),
+    )
+
+
+def _chunks(targets: Sequence[Target], seconds: float) -> list[list[Target]]:
+    """Neighbours that one query can ask for, by the length of its URL and the estimated rows of its result."""
+    chunks: list[list[Target]] = []
+    for target in targets:
+        if chunks and _fits([*chunks[-1], target], seconds):
+            chunks[-1].append(target)
+        else:
+            chunks.append([target])
+    return chunks
+
+
+def _fits(targets: Sequence[Target], seconds: float) -> bool:
+    rows = 2 * sum(len(each.edges) + 1 if each.edges else _ALL_EDGES for each in targets)
+    return rows <= _ROWS and max(map(queries.url_length, _queries(targets, seconds))) <= _URL
