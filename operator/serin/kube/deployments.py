@@ -1,0 +1,209 @@
+"""Deployments: read as a `Workload`, changed by compare-and-set.
+
+Every change carries the generation that the decision was made on, so that a stale reader gets a refusal instead of
+overwriting what somebody else (or a predecessor of this process) did in between.
+"""
+
+import copy
+import hashlib
+import json
+from typing import Any, Final
+
+from serin.api.names import API_VERSION, CANARY, EXPERIMENT_LABEL, KIND, MANAGED_BY, VARIANT_LABEL
+from serin.api.spec import Service, canary_name
+from serin.engine.observation import Workload
+from serin.kube.client import JSON_PATCH, Kube
+from serin.kube.errors import Conflict, NotFound
+from serin.kube.strategic import merged
+
+APPS: Final = "apps/v1"
+_NOT_PART_OF_A_VERSION: Final = frozenset({"pod-template-hash", VARIANT_LABEL})
+
+
+def workload(obj: dict[str, Any] | None) -> Workload | None:
+    """A Deployment as decisions see it."""
+    if obj is None:
+        return None
+    meta, spec, status = obj["metadata"], obj["spec"], obj.get("status", {})
+    owner = next((each["uid"] for each in meta.get("ownerReferences", ()) if each.get("controller")), "")
+    conditions = {each["type"]: each for each in status.get("conditions", ())}
+    progressing = conditions.get("Progressing", {})
+    failure = conditions.get("ReplicaFailure", {})
+    trouble = failure.get("message", "") if failure.get("status") == "True" else ""
+    return Workload(
+        name=meta["name"],
+        uid=meta["uid"],
+        generation=meta.get("generation", 0),
+        observed_generation=status.get("observedGeneration", 0),
+        replicas=spec.get("replicas", 1),
+        current=status.get("replicas", 0),
+        updated=status.get("updatedReplicas", 0),
+        ready=status.get("readyReplicas", 0),
+        available=status.get("availableReplicas", 0),
+        template_hash=template_hash(spec["template"]),
+        deadline_exceeded=progressing.get("reason") == "ProgressDeadlineExceeded",
+        deleting="deletionTimestamp" in meta,
+        controller=owner,
+        trouble=trouble,
+    )
+
+
+def template_hash(template: dict[str, Any]) -> str:
+    """Of what makes a version: the pod template without its role and without what controllers add."""
+    meta = template.get("metadata", {})
+    labels = {key: value for key, value in (meta.get("labels") or {}).items() if key not in _NOT_PART_OF_A_VERSION}
+    part = {"labels": labels, "annotations": meta.get("annotations") or {}, "spec": template.get("spec", {})}
+    return hashlib.sha256(json.dumps(part, sort_keys=True).encode()).hexdigest()[:12]
+
+
+def promoted_template(control: dict[str, Any], canary: dict[str, Any]) -> dict[str, Any]:
+    """The canary's template as control gets it: control's labels stay, for its selector and its role hang on them."""
+    template = copy.deepcopy(canary["spec"]["template"])
+    meta = template.setdefault("metadata", {})
+    meta.pop("creationTimestamp", None)
+    meta["labels"] = copy.deepcopy(control["spec"]["template"].get("metadata", {}).get("labels", {}))
+    return template  # type: ignore[no-any-return]
+
+
+def owner_reference(experiment: dict[str, Any]) -> dict[str, Any]:
+    """The experiment as the controlling owner: deleting it deletes what it owns."""
+    meta = experiment["metadata"]
+    return {
+        "apiVersion": API_VERSION,
+        "kind": KIND,
+        "name": meta["name"],
+        "uid": meta["uid"],
+        "controller": True,
+        "blockOwnerDeletion": False,
+    }
+
+
+def canary_from(
+    control: dict[str, Any], patch: dict[str, Any], name: str, owner: dict[str, Any], experiment: str
+) -> dict[str, Any]:
+    """The canary Deployment that Serin makes from control's template and the user's patch, with no pods yet.
+
+    Its selector is control's with the role `canary`, so that the Service that selects control's pods selects these too.
+    Control's own selector may match these pods when it does not name the role; a Deployment adopts only pods that no
+    other controller owns, so neither takes the other's.
+    """
+    spec = copy.deepcopy(control["spec"])
+    selector = {**(spec["selector"].get("matchLabels") or {}), VARIANT_LABEL: CANARY}
+    template = merged(spec["template"], patch)
+    labels = template.setdefault("metadata", {}).setdefault("labels", {})
+    labels.update(selector)
+    template["metadata"].pop("creationTimestamp", None)
+    spec.update({"replicas": 0, "selector": {"matchLabels": selector}, "template": template})
+    return {
+        "apiVersion": APPS,
+        "kind": "Deployment",
+        "metadata": {
+            "name": name,
+            "namespace": control["metadata"]["namespace"],
+            "labels": {MANAGED_BY[0]: MANAGED_BY[1], EXPERIMENT_LABEL: experiment},
+            "ownerReferences": [owner],
+        },
+        "spec": spec,
+    }
+
+
+class Deployments:
+    """The changes that Serin makes to Deployments and to the templates that it keeps.
+
+    Args:
+        kube: the API client.
+    """
+
+    def __init__(self, kube: Kube) -> None:
+        self._kube = kube
+
+    def find(self, namespace: str, name: str) -> dict[str, Any] | None:
+        """The Deployment as it is now, or None."""
+        try:
+            return self._kube.get(APPS, "deployments", namespace, name)
+        except NotFound:
+            return None
+
+    def ensure_canary(self, namespace: str, service: Service, experiment: dict[str, Any]) -> None:
+        """Makes the canary of a service whose canary is a patch; one that exists is left as it is."""
+        name = canary_name(service)
+        control = self.find(namespace, service.control.deployment)
+        if control is None or service.canary.patch is None or self.find(namespace, name) is not None:
+            return
+        owner = owner_reference(experiment)
+        body = canary_from(control, service.canary.patch, name, owner, experiment["metadata"]["name"])
+        try:
+            self._kube.create(APPS, "deployments", namespace, body)
+        except Conflict:
+            return
+
+    def scale(self, obj: dict[str, Any], replicas: int) -> dict[str, Any]:
+        """Sets the size of the very object that was read."""
+        return self._replace(obj, "/spec/replicas", replicas)
+
+    def set_template(self, obj: dict[str, Any], template: dict[str, Any]) -> dict[str, Any]:
+        """Sets the pod template of the very object that was read."""
+        return self._replace(obj, "/spec/template", template)
+
+    def keep_template(self, namespace: str, name: str, control: dict[str, Any], experiment: dict[str, Any]) -> None:
+        """Stores control's template once; what was stored first stays, for only that was control's own."""
+        body = {
+            "apiVersion": APPS,
+            "kind": "ControllerRevision",
+            "metadata": {
+                "name": name,
+                "namespace": namespace,
+                "labels": {
+                    MANAGED_BY[0]: MANAGED_BY[1],
+                    EXPERIMENT_LABEL: experiment["metadata"]["name"],
+                },
+                "ownerReferences": [owner_reference(experiment)],
+            },
+            "revision": 1,
+            "data": {"template": control["spec"]["template"]},
+        }
+        try:
+            self._kube.create(APPS, "controllerrevisions", namespace, body)
+        except Conflict:
+            return
+
+    def kept_template(self, namespace: str, name: str) -> dict[str, Any] | None:
+        """The template that `keep_template` stored, or None."""
+        try:
+            kept = self._kube.get(APPS, "controllerrevisions", namespace, name)
+        except NotFound:
+            return None
+        template: dict[str, Any] = kept["data"]["template"]
+        return template
+
+    def forget_template(self, namespace: str, name: str) -> None:
+        """Removes what `keep_template` stored."""
+        try:
+            self._kube.delete(APPS, "controllerrevisions", namespace, name)
+        except NotFound:
+            return
+
+    def remove_canary(self, namespace: str, name: str, experiment_uid: str) -> None:
+        """Deletes a canary that this experiment made; one of the user's is scaled to 0 and stays."""
+        obj = self.find(namespace, name)
+        if obj is None:
+            return
+        owners = {each["uid"] for each in obj["metadata"].get("ownerReferences", ()) if each.get("controller")}
+        if experiment_uid in owners:
+            try:
+                self._kube.delete(APPS, "deployments", namespace, name, uid=obj["metadata"]["uid"])
+            except NotFound:
+                return
+        elif obj["spec"].get("replicas", 1):
+            self.scale(obj, 0)
+
+    def _replace(self, obj: dict[str, Any], path: str, value: object) -> dict[str, Any]:
+        meta = obj["metadata"]
+        # The status moves resourceVersion too (pods become ready), so the fence is the generation: it changes with the
+        # spec alone, and a Deployment whose spec nobody changed is the one that was read.
+        patch = [
+            {"op": "test", "path": "/metadata/uid", "value": meta["uid"]},
+            {"op": "test", "path": "/metadata/generation", "value": meta["generation"]},
+            {"op": "add", "path": path, "value": value},
+        ]
+        return self._kube.patch(APPS, "deployments", meta["namespace"], meta["name"], patch, JSON_PATCH)

@@ -1,0 +1,28 @@
+"""The one write of a look: the status, fenced by the resourceVersion that the decision was made on."""
+
+from typing import Any
+
+from serin.api.names import API_VERSION, FINALIZER, PLURAL
+from serin.kube.client import JSON_PATCH, Kube
+
+
+def patch_status(kube: Kube, namespace: str, name: str, patch: dict[str, Any], resource_version: str) -> dict[str, Any]:
+    """Writes a merge patch into the status; the object after it.
+
+    Raises:
+        Conflict: the object is not the one that the decision was made on any more.
+    """
+    body = {"metadata": {"resourceVersion": resource_version}, "status": patch}
+    return kube.patch(API_VERSION, PLURAL, namespace, name, body, subresource="status")
+
+
+def set_finalizer(kube: Kube, obj: dict[str, Any], *, present: bool) -> dict[str, Any]:
+    """Adds or removes Serin's finalizer; those of others stay."""
+    meta = obj["metadata"]
+    others = [each for each in meta.get("finalizers", ()) if each != FINALIZER]
+    wanted = [*others, FINALIZER] if present else others
+    patch = [
+        {"op": "test", "path": "/metadata/resourceVersion", "value": meta["resourceVersion"]},
+        {"op": "add", "path": "/metadata/finalizers", "value": wanted},
+    ]
+    return kube.patch(API_VERSION, PLURAL, meta["namespace"], meta["name"], patch, JSON_PATCH)

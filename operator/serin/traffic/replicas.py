@@ -1,0 +1,179 @@
+"""The Replicas router: the split is the ratio of ready pods behind one Service. For clusters with no mesh.
+
+The growing side grows first, and the other shrinks only when the growth is ready, so that capacity never falls below
+what the traffic needs. That control is back at full size before the canary loses its share is the same rule.
+"""
+
+from typing import Any, Final
+
+from serin.api.spec import Service, canary_name
+from serin.engine.observation import Problem, RouteReading, Workload
+from serin.kube.client import Kube
+from serin.kube.deployments import Deployments
+from serin.kube.errors import KubeError, NotFound
+
+_HPA: Final = ("autoscaling/v2", "horizontalpodautoscalers", "HorizontalPodAutoscaler")
+_KEDA: Final = ("keda.sh/v1alpha1", "scaledobjects", "ScaledObject")
+
+
+def target(weight: int, total: int) -> tuple[int, int]:
+    """(control, canary) pods for a weight in percent: the canary has at least one while it has any weight."""
+    canary = 0 if weight == 0 else max(1, round(weight * total / 100))
+    return total - canary, canary
+
+
+def unsupported(service: Service) -> Problem | None:
+    """A router that can't be used yet is refused, not ignored."""
+    if service.traffic.type == "Replicas":
+        return None
+    return Problem(
+        "NotSupportedYet",
+        f"{service.name}: traffic.type {service.traffic.type} is not supported yet; write traffic: {{type: Replicas}}",
+    )
+
+
+def read(control: Workload | None, canary: Workload | None, *, weight: int, total: int) -> RouteReading:
+    """The split as the Deployments show it, judged against `weight` percent of `total` pods."""
+    want_control, want_canary = target(weight, total)
+    token = "/".join(f"{each.uid[:8]}:{each.generation}" if each else "-" for each in (control, canary))
+    if control is None:
+        return RouteReading(None, settled=False, token=token, note="control's Deployment is missing")
+    ready = (control.ready, canary.ready if canary else 0)
+    share = 100 * ready[1] / sum(ready) if sum(ready) else None
+    notes = [
+        _waits_for(role, each, want)
+        for role, each, want in (("canary", canary, want_canary), ("control", control, want_control))
+        if not _at(each, want)
+    ]
+    return RouteReading(
+        weight=share,
+        settled=not notes,
+        token=token,
+        note=", ".join(notes),
+        smallest=100 / total if total else 0.0,
+    )
+
+
+def _waits_for(role: str, each: Workload | None, want: int) -> str:
+    trouble = f" ({each.trouble})" if each is not None and each.trouble else ""
+    return f"{role} has {each.ready if each is not None else 0} of {want} pods ready{trouble}"
+
+
+def _at(each: Workload | None, want: int) -> bool:
+    if each is None:
+        return want == 0
+    return each.replicas == want and each.rolled_out
+
+
+class ReplicasRouter:
+    """The router over one API server.
+
+    Args:
+        kube: the API client.
+    """
+
+    def __init__(self, kube: Kube) -> None:
+        self._kube = kube
+        self._deployments = Deployments(kube)
+
+    def read(
+        self, service: Service, control: Workload | None, canary: Workload | None, *, weight: int, total: int
+    ) -> RouteReading:
+        """See `serin.traffic.protocol.Router`; needs no call."""
+        del service
+        return read(control, canary, weight=weight, total=total)
+
+    def write(self, namespace: str, service: Service, *, weight: int, total: int) -> None:
+        """One step towards `weight`, on what the API server says now."""
+        control = self._deployments.find(namespace, service.control.deployment)
+        canary = self._deployments.find(namespace, canary_name(service))
+        want = dict(zip(("control", "canary"), target(weight, total), strict=True))
+        pair = {"control": control, "canary": canary}
+        growing = [role for role, each in pair.items() if each is not None and _size(each) < want[role]]
+        for role in growing:
+            self._deployments.scale(pair[role] or {}, want[role])
+        if growing:
+            return
+        for role, other in (("control", "canary"), ("canary", "control")):
+            obj, grown = pair[role], pair[other]
+            if obj is None or _size(obj) <= want[role]:
+                continue
+            if want[other] == 0 or (grown is not None and _is_ready(grown)):
+                self._deployments.scale(obj, want[role])
+
+    def restore(self, namespace: str, service: Service, *, total: int) -> None:
+        """All traffic to control, at its full size."""
+        self.write(namespace, service, weight=0, total=total)
+
+    def check(self, namespace: str, service: Service) -> tuple[Problem, ...]:
+        """What keeps the ratio of pods from being the ratio of the traffic."""
+        names = {"control": service.control.deployment, "canary": service.canary.deployment}
+        objects: dict[str, dict[str, Any]] = {}
+        problems: list[Problem] = []
+        for role, name in names.items():
+            if name is None:
+                continue
+            obj = self._deployments.find(namespace, name)
+            if obj is None:
+                text = f"{service.name}: there is no Deployment {name} in {namespace}: create it or correct {role}.deployment"
+                problems.append(Problem("DeploymentNotFound", text))
+            else:
+                objects[role] = obj
+        if problems:
+            return tuple(problems)
+        problems += self._scalers(namespace, service, [name for name in names.values() if name])
+        problems += self._service(namespace, service, objects)
+        return tuple(problems)
+
+    def _scalers(self, namespace: str, service: Service, names: list[str]) -> list[Problem]:
+        found = []
+        for api, plural, kind in (_HPA, _KEDA):
+            try:
+                scalers = self._kube.list(api, plural, namespace)
+            except NotFound:
+                continue
+            for scaler in scalers:
+                spec = scaler["spec"]
+                ref = spec.get("scaleTargetRef", {})
+                if ref.get("kind", "Deployment") == "Deployment" and ref.get("name") in names:
+                    text = (
+                        f"{service.name}: {kind} {scaler['metadata']['name']} scales Deployment {ref['name']}, whose"
+                        " size is the traffic split here: delete it for the time of the experiment"
+                    )
+                    found.append(Problem("Autoscaled", text))
+        return found
+
+    def _service(self, namespace: str, service: Service, objects: dict[str, dict[str, Any]]) -> list[Problem]:
+        labels = [_labels(obj) for obj in objects.values()]
+        try:
+            services = self._kube.list("v1", "services", namespace)
+        except KubeError as error:
+            return [Problem("ServicesUnreadable", f"{service.name}: Services can't be listed: {error}")]
+        for each in services:
+            selector = each["spec"].get("selector") or {}
+            if selector and all(selector.items() <= pods.items() for pods in labels):
+                return []
+        shared = dict(set.intersection(*(set(pods.items()) for pods in labels)))
+        hint = ", ".join(f"{key}: {value}" for key, value in sorted(shared.items())) or "a label that both have"
+        text = (
+            f"{service.name}: no Service in {namespace} selects the pods of both Deployments, so their numbers don't"
+            f" split its traffic: give one Service a selector that both match ({hint})"
+        )
+        return [Problem("NoSharedService", text)]
+
+
+def _size(obj: dict[str, Any]) -> int:
+    size: int = obj["spec"].get("replicas", 1)
+    return size
+
+
+def _labels(obj: dict[str, Any]) -> dict[str, str]:
+    labels: dict[str, str] = obj["spec"]["template"].get("metadata", {}).get("labels") or {}
+    return labels
+
+
+def _is_ready(obj: dict[str, Any]) -> bool:
+    status = obj.get("status", {})
+    current: int = status.get("observedGeneration", 0)
+    ready: int = status.get("readyReplicas", 0)
+    return current >= int(obj["metadata"]["generation"]) and ready >= _size(obj)
