@@ -1,0 +1,1 @@
+"""What was measured: counts of requests, errors and latency from Prometheus, or why there are none."""

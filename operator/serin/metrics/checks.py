@@ -10,7 +10,7 @@ from serin.api.spec import Metrics, PrometheusRef, Spec
 from serin.engine.observation import MeasurementFailure, Problem, Unmeasured
 from serin.metrics import queries
 from serin.metrics.client import shown
-from serin.metrics.rows import expected
+from serin.metrics.rows import edge_of, expected
 from serin.metrics.source import MetricsSource, Target
 
 _RECENT: Final = 300.0
@@ -46,8 +46,8 @@ async def edges(source: MetricsSource, target: Target) -> tuple[float, ...] | Un
     rows = await source.instant(target.prometheus, queries.present(series, 0, (queries.LE,), _RECENT))
     if isinstance(rows, Unmeasured):
         return rows
-    found = {float(row.labels[queries.LE]) for row in rows if queries.LE in row.labels}
-    return tuple(sorted(found - {math.inf}))
+    found = {edge_of(row.labels.get(queries.LE, "")) for row in rows}
+    return tuple(sorted(edge for edge in found if math.isfinite(edge)))
 
 
 async def check(source: MetricsSource, target: Target, spec: Spec) -> tuple[Problem, ...]:

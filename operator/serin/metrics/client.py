@@ -137,7 +137,7 @@ def _whole(response: requests.Response, *_args: object, **_kwargs: object) -> No
     """Refuses every answer that is not a whole, successful vector."""
     if response.is_redirect:
         return
-    status = response.status_code
+    status = int(response.status_code or 0)
     if status == requests.codes.partial_content:
         raise AnswerError(MeasurementFailure.PARTIAL, "gave only a part of the result")
     try:

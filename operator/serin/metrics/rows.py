@@ -4,6 +4,7 @@ Pure: rows in, `ServiceCounts` or `Unmeasured` out. Everything doubtful (absent,
 Unmeasured; a zero is only given where the series that would have counted exists.
 """
 
+import itertools
 import math
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
@@ -33,8 +34,8 @@ class Target:
     edges: tuple[float, ...] = ()
     """Histogram edges wanted, in seconds, ascending; empty: all that there are."""
     custom: tuple[CustomGuardrail, ...] = ()
-    metrics: Metrics = Metrics()
-    prometheus: PrometheusRef = PrometheusRef()
+    metrics: Metrics = field(default_factory=Metrics)
+    prometheus: PrometheusRef = field(default_factory=PrometheusRef)
 
     def variants(self, names: Iterable[str]) -> list[Variant]:
         """The label values of the series of a variant."""
@@ -61,7 +62,7 @@ class Answer:
         self.before.update(variant_of(labels, row) for row in before)
         for row in buckets:
             edges = self.buckets[variant_of(labels, row)]
-            edge = _edge(row.labels.get(queries.LE, ""))
+            edge = edge_of(row.labels.get(queries.LE, ""))
             # `1` and `1.0` are one edge, from pods of different client libraries.
             edges[edge] = edges.get(edge, 0.0) + row.value
 
@@ -95,12 +96,7 @@ def service_counts(target: Target, answer: Answer, seconds: float) -> ServiceCou
         return answer.problem
     try:
         _seen(target, answer, target.control_names, "control", seconds)
-        if not answer.before.intersection(target.variants(target.control_names)):
-            raise NotCountedError(
-                MeasurementFailure.GAP,
-                f"{target.service}: Prometheus has no sample of control from the {queries.PRESENT_SECONDS:g} s before"
-                f" this look ({expected(target, target.control_names)}), so what was counted in it is not known",
-            )
+        _began(target, answer)
         _seen(target, answer, target.canary_names, "canary", seconds)
         edges = _edges(target, answer)
         return ServiceCounts(
@@ -131,14 +127,26 @@ def _seen(target: Target, answer: Answer, names: Iterable[str], role: str, secon
         raise NotCountedError(MeasurementFailure.EMPTY, f"{text}: {hint}")
 
 
+def _began(target: Target, answer: Answer) -> None:
+    """Refuses a look before which control was not seen: after an outage every baseline may be missing."""
+    if answer.before.intersection(target.variants(target.control_names)):
+        return
+    raise NotCountedError(
+        MeasurementFailure.GAP,
+        f"{target.service}: Prometheus has no sample of control from the {queries.PRESENT_SECONDS:g} s before"
+        f" this look ({expected(target, target.control_names)}), so what was counted in it is not known",
+    )
+
+
 def _edges(target: Target, answer: Answer) -> tuple[float, ...]:
     """The edges of both variants: those wanted, or all of control's."""
-    variants = target.variants(target.control_names) or []
-    found = {edge for variant in variants for edge in answer.buckets.get(variant, ())} - {math.inf}
-    if not found:
-        variants = target.variants(target.canary_names)
-        found = {edge for variant in variants for edge in answer.buckets.get(variant, ())} - {math.inf}
-    return tuple(sorted(found.intersection(target.edges) if target.edges else found))
+    if target.edges:
+        return tuple(sorted(target.edges))
+    for names in (target.control_names, target.canary_names):
+        found = {edge for variant in target.variants(names) for edge in answer.buckets.get(variant, ())}
+        if found:
+            return tuple(sorted(edge for edge in found if math.isfinite(edge)))
+    return ()
 
 
 def _variant(target: Target, answer: Answer, names: Iterable[str], edges: tuple[float, ...]) -> VariantCounts:
@@ -172,10 +180,10 @@ def _timed(
         hint = "write the histogram's name into metrics.latency"
         raise NotCountedError(MeasurementFailure.EMPTY, f"{text}: {hint}")
     if missing := [edge for edge in edges if edge not in sums]:
-        text = f"{target.service}: {name} of {names} has no bucket at {missing[0]:g} s, which the other variant has"
+        text = f"{target.service}: {name} of {names} has no bucket at {missing[0]:g} s, which is judged"
         raise NotCountedError(MeasurementFailure.EMPTY, f"{text}: give both variants the same buckets")
     line = [*(sums[edge] for edge in edges), sums[math.inf]]
-    if any(low > high for low, high in zip(line, line[1:], strict=False)):
+    if any(low > high for low, high in itertools.pairwise(line)):
         text = f"{target.service}: the buckets of {name} of {names} contradict each other in this look"
         hint = "a container restarted in it, or its pods have different buckets"
         raise NotCountedError(MeasurementFailure.GAP, f"{text}: {hint}")
@@ -220,7 +228,8 @@ def _whole(target: Target, name: str, value: float) -> int:
     return nearest
 
 
-def _edge(text: str) -> float:
+def edge_of(text: str) -> float:
+    """A bucket's upper bound in seconds; NaN where the label is absent or wrong."""
     try:
         return float(text)
     except ValueError:

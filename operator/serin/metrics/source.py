@@ -113,7 +113,12 @@ class MetricsSource:
         self, targets: Iterable[Target], answers: dict[Target, Answer], ends_at: float, seconds: float
     ) -> None:
         ordered = sorted(targets, key=lambda each: (each.namespace, each.service, sorted(each.canary_names)))
-        chunks = _chunks(ordered, seconds)
+        try:
+            chunks = _chunks(ordered, seconds)
+        except ValueError as error:  # a label name that can't be in a query; all of them share it
+            problem = Unmeasured(MeasurementFailure.CLIENT_ERROR, f"metrics.labels: {error}")
+            answers.update((each, Answer(problem)) for each in ordered)
+            return
         await asyncio.gather(*(self._ask(chunk, answers, ends_at, seconds) for chunk in chunks))
 
     async def _ask(self, targets: list[Target], answers: dict[Target, Answer], ends_at: float, seconds: float) -> None:
