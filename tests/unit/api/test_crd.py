@@ -56,6 +56,12 @@ def python_schema(kind: inspect.Type) -> dict[str, Any]:
             return {"type": "object", "fields": set(), "required": set(), "values": value}
         case inspect.VarTupleType():
             return _said({"type": "array", "minItems": kind.min_length, "maxItems": kind.max_length})
+    return scalar_schema(kind)
+
+
+def scalar_schema(kind: inspect.Type) -> dict[str, Any]:
+    """Return the same for a type without parts."""
+    match kind:
         case inspect.StrType():
             bounds = {"minLength": kind.min_length, "maxLength": kind.max_length, "pattern": kind.pattern}
             return _said({"type": "string", **bounds})
