@@ -9,6 +9,7 @@ import re
 from collections import OrderedDict
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from http import HTTPStatus
 from typing import Any, Final
 from urllib.parse import urlsplit
 
@@ -137,8 +138,8 @@ def _whole(response: requests.Response, *_args: object, **_kwargs: object) -> No
     """Refuses every answer that is not a whole, successful vector."""
     if response.is_redirect:
         return
-    status = int(response.status_code or 0)
-    if status == requests.codes.partial_content:
+    status = response.status_code
+    if status == HTTPStatus.PARTIAL_CONTENT:
         raise AnswerError(MeasurementFailure.PARTIAL, "gave only a part of the result")
     try:
         body = response.json()
@@ -152,7 +153,7 @@ def _whole(response: requests.Response, *_args: object, **_kwargs: object) -> No
         if body.get("errorType") == "timeout" or status in {408, 504}:
             raise AnswerError(MeasurementFailure.TIMEOUT, "gave the query up after its time limit")
         said = f": {_words(str(body['error']))}" if body.get("error") else ""
-        client_side = status < requests.codes.server_error
+        client_side = status < HTTPStatus.INTERNAL_SERVER_ERROR
         failure = MeasurementFailure.CLIENT_ERROR if client_side else MeasurementFailure.SERVER_ERROR
         raise AnswerError(failure, f"answered {status}{said}")
     if warnings := body.get("warnings"):

@@ -107,8 +107,13 @@ def service_counts(target: Target, answer: Answer, seconds: float) -> ServiceCou
         return none.unmeasured
 
 
-def _seen(target: Target, answer: Answer, names: Iterable[str], role: str, seconds: float) -> None:
-    """Refuses a variant without a request series, or with one that has no error code."""
+def _seen(target: Target, answer: Answer, names: frozenset[str], role: str, seconds: float) -> None:
+    """Refuses a variant without a request series, or with one that has no error code.
+
+    A variant with no names is not asked for: while baking, one of the two serves everything.
+    """
+    if not names:
+        return
     variants = target.variants(names)
     codes = [code for variant in variants for code in answer.codes.get(variant, ())]
     what = expected(target, names)
@@ -149,7 +154,9 @@ def _edges(target: Target, answer: Answer) -> tuple[float, ...]:
     return ()
 
 
-def _variant(target: Target, answer: Answer, names: Iterable[str], edges: tuple[float, ...]) -> VariantCounts:
+def _variant(target: Target, answer: Answer, names: frozenset[str], edges: tuple[float, ...]) -> VariantCounts:
+    if not names:
+        return VariantCounts(0, 0)
     variants = target.variants(names)
     requests = errors = 0
     for variant in variants:

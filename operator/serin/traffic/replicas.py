@@ -115,7 +115,7 @@ class ReplicasRouter:
                 continue
             obj = self._deployments.find(namespace, name)
             if obj is None:
-                text = f"{service.name}: there is no Deployment {name} in {namespace}: create it or correct {role}.deployment"
+                text = f"{service.name}: no Deployment {name} in {namespace}: create it or correct {role}.deployment"
                 problems.append(Problem("DeploymentNotFound", text))
             else:
                 objects[role] = obj

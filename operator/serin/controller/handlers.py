@@ -1,0 +1,49 @@
+"""Kopf's part: two watches that put objects into the store and wake their experiments.
+
+`kopf.on.event` alone: it writes nothing into the objects. Kopf's other handlers keep their progress in annotations and
+finalizers of the objects, which GitOps tools see as drift and which cost writes for every change.
+"""
+
+import copy
+from typing import Any
+
+import kopf
+
+from serin.api.names import GROUP, PLURAL, VERSION
+from serin.controller.scheduler import Scheduler
+from serin.controller.store import Objects, Store, key_of
+
+
+def registry(store: Store, scheduler: Scheduler) -> kopf.OperatorRegistry:
+    """The handlers, bound to one store and one scheduler."""
+    handlers = kopf.OperatorRegistry()
+
+    @kopf.on.startup(registry=handlers)
+    async def configure(settings: kopf.OperatorSettings, **_: Any) -> None:
+        settings.posting.enabled = False
+        settings.scanning.disabled = True
+        settings.watching.server_timeout = 300
+        settings.watching.client_timeout = 330
+        settings.networking.request_timeout = 15
+
+    @kopf.on.event(GROUP, VERSION, PLURAL, registry=handlers)
+    async def experiment(event: Any, **_: Any) -> None:
+        obj = _take(store.experiments, event)
+        scheduler.wake(key_of(obj))
+
+    @kopf.on.event("apps", "v1", "deployments", registry=handlers)
+    async def deployment(event: Any, **_: Any) -> None:
+        obj = _take(store.deployments, event)
+        for key in store.interested(key_of(obj)):
+            scheduler.wake(key)
+
+    return handlers
+
+
+def _take(objects: Objects, event: Any) -> dict[str, Any]:
+    obj: dict[str, Any] = copy.deepcopy(dict(event["object"]))
+    if event["type"] == "DELETED":
+        objects.remove(obj)
+    else:
+        objects.put(obj)
+    return obj

@@ -1,0 +1,229 @@
+"""Puts together what `decide` is told: Deployments from the store, counts from Prometheus, checks while they matter."""
+
+import asyncio
+import math
+import time
+from collections.abc import Sequence
+from concurrent.futures import Executor
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any, Final
+
+from serin.api.names import CANARY, CONTROL, FINALIZER
+from serin.api.spec import Service, Spec
+from serin.api.status import TERMINAL, Phase, Status
+from serin.controller.store import Key, Store, deployment_names, key_of, names_of
+from serin.engine import run
+from serin.engine.observation import LookResult, Observation, Problem, ServiceObservation, Workload
+from serin.engine.wording import unix
+from serin.kube.deployments import Deployments, promoted_template, template_hash, workload
+from serin.metrics.checks import check, unsupported, unsupported_prometheus
+from serin.metrics.source import MetricsSource, Target
+from serin.traffic.replicas import ReplicasRouter
+from serin.traffic.replicas import unsupported as unsupported_router
+
+_CHECK_AGAIN: Final = 10.0
+_MOST_LOOKS: Final = 20
+_LONGEST_LOOK: Final = 3600.0
+_KEPT_MATTERS: Final = frozenset({Phase.PROMOTING, Phase.BAKING, Phase.ROLLING_BACK})
+_COUNTS: Final = frozenset({Phase.PROGRESSING, Phase.BAKING})
+
+
+def windows(counted_until: float, now: float, interval: float) -> list[tuple[float, float]]:
+    """(end, seconds) of the looks that can be counted now, oldest first.
+
+    What was missed is made up for; the oldest of a long gap are merged, for merging is safe and twenty queries are enough.
+    """
+    last = math.floor((now - interval / 2) / interval) * interval
+    count = int(round((last - counted_until) / interval, 6))
+    if count <= 0:
+        return []
+    found = [(counted_until + (index + 1) * interval, interval) for index in range(count)]
+    if count <= _MOST_LOOKS:
+        return found
+    merged = min((count - _MOST_LOOKS + 1) * interval, math.floor(_LONGEST_LOOK / interval) * interval)
+    return [(found[-_MOST_LOOKS][0], merged), *found[-_MOST_LOOKS + 1 :]]
+
+
+def revision_name(experiment: str, service: str, run_id: str) -> str:
+    """The ControllerRevision that keeps control's template of a run."""
+    return f"{experiment}-{service}-{run_id}"
+
+
+@dataclass(slots=True)
+class _Checked:
+    at: float
+    generation: int
+    problems: tuple[Problem, ...]
+
+
+@dataclass(slots=True)
+class Observer:
+    """Observes for decisions.
+
+    Args:
+        store: what is watched.
+        deployments: for objects that are not watched.
+        router: reads and checks splits.
+        source: measures.
+        executor: for calls that block.
+    """
+
+    store: Store
+    deployments: Deployments
+    router: ReplicasRouter
+    source: MetricsSource
+    executor: Executor
+    _checked: dict[Key, _Checked] = field(default_factory=dict)
+
+    async def observe(self, obj: dict[str, Any], spec: Spec | None, status: Status, now: float) -> Observation:
+        """The picture of one experiment at `now`; without a readable spec it has no services."""
+        meta = obj["metadata"]
+        services = await self._services(obj, spec, status) if spec is not None else ()
+        looks: tuple[LookResult, ...] = ()
+        problems: tuple[Problem, ...] = ()
+        if spec is not None and "deletionTimestamp" not in meta:
+            problems = await self._problems(obj, spec, status)
+            looks = await self._looks(obj, spec, status, now)
+        return Observation(
+            uid=meta["uid"],
+            namespace=meta["namespace"],
+            name=meta["name"],
+            generation=meta.get("generation", 0),
+            deleting="deletionTimestamp" in meta,
+            finalizer=FINALIZER in meta.get("finalizers", ()),
+            annotations=meta.get("annotations") or {},
+            services=services,
+            problems=problems,
+            looks=looks,
+        )
+
+    def forget(self, key: Key) -> None:
+        """Drops what is remembered of an experiment."""
+        self._checked.pop(key, None)
+
+    async def _call(self, function: Any, *args: Any) -> Any:
+        return await asyncio.get_running_loop().run_in_executor(self.executor, partial(function, *args))
+
+    async def _services(self, obj: dict[str, Any], spec: Spec, status: Status) -> tuple[ServiceObservation, ...]:
+        namespace = obj["metadata"]["namespace"]
+        found = []
+        for service in spec.services:
+            control, canary = (self.store.deployments.get(Key(namespace, name)) for name in names_of(service))
+            kept = None
+            if run.position(status) in _KEPT_MATTERS and status.run_id:
+                name = revision_name(obj["metadata"]["name"], service.name, status.run_id)
+                kept = await self._call(self.deployments.kept_template, namespace, name)
+            found.append(self._service(service, status, workload(control), workload(canary), control, canary, kept))
+        return tuple(found)
+
+    def _service(
+        self,
+        service: Service,
+        status: Status,
+        control: Workload | None,
+        canary: Workload | None,
+        raw_control: dict[str, Any] | None,
+        raw_canary: dict[str, Any] | None,
+        kept: dict[str, Any] | None,
+    ) -> ServiceObservation:
+        total = run.split_total(service, status) or (control.replicas if control is not None else 0)
+        promoted = ""
+        if raw_control is not None and raw_canary is not None:
+            promoted = template_hash(promoted_template(raw_control, raw_canary))
+        return ServiceObservation(
+            name=service.name,
+            control=control,
+            canary=canary,
+            route=self.router.read(service, control, canary, weight=status.weight, total=total),
+            kept_template=kept is not None,
+            original_template=template_hash(kept) if kept is not None else "",
+            canary_template=promoted,
+        )
+
+    async def _problems(self, obj: dict[str, Any], spec: Spec, status: Status) -> tuple[Problem, ...]:
+        """Checks that cost calls, while no traffic has moved; a while apart, until there is nothing to say."""
+        if run.position(status) not in {Phase.PENDING, Phase.PREPARING} and status.phase not in TERMINAL:
+            return ()
+        refused = (*_unsupported(spec), *self._in_use(obj))
+        if refused or status.phase in TERMINAL:
+            return refused
+        key, generation = key_of(obj), obj["metadata"].get("generation", 0)
+        known = self._checked.get(key)
+        if known is not None and known.generation == generation:
+            fresh = time.monotonic() - known.at < _CHECK_AGAIN
+            if fresh or (not known.problems and status.phase is Phase.PREPARING):
+                return known.problems
+        problems: list[Problem] = []
+        for service in spec.services:
+            found = await self._call(self.router.check, obj["metadata"]["namespace"], service)
+            problems += found or await check(self.source, target(obj, spec, service, status), spec)
+        self._checked[key] = _Checked(time.monotonic(), generation, tuple(problems))
+        return tuple(problems)
+
+    def _in_use(self, obj: dict[str, Any]) -> tuple[Problem, ...]:
+        """Two experiments on one Deployment would undo each other: the later one waits."""
+        mine, meta = deployment_names(obj), obj["metadata"]
+        for other in self.store.experiments:
+            theirs = other["metadata"]
+            if theirs["namespace"] != meta["namespace"] or theirs["uid"] == meta["uid"]:
+                continue
+            done = other.get("status", {}).get("phase") in TERMINAL
+            earlier = (theirs["creationTimestamp"], theirs["name"]) < (meta["creationTimestamp"], meta["name"])
+            shared = sorted(mine & deployment_names(other))
+            if shared and earlier and not done:
+                text = f"Deployment {shared[0]} belongs to experiment {theirs['name']}: wait until that has ended, or delete it"
+                return (Problem("DeploymentInUse", text),)
+        return ()
+
+    async def _looks(self, obj: dict[str, Any], spec: Spec, status: Status, now: float) -> tuple[LookResult, ...]:
+        if run.position(status) not in _COUNTS or not status.counted_until:
+            return ()
+        found = []
+        for ends_at, seconds in windows(unix(status.counted_until), now, spec.analysis.interval.seconds):
+            everyone = self._everyone()
+            targets = {service.name: target(obj, spec, service, status) for service in spec.services}
+            counts = await asyncio.gather(
+                *(self.source.look(each, everyone, ends_at, seconds) for each in targets.values())
+            )
+            found.append(LookResult(ends_at, seconds, dict(zip(targets, counts, strict=True))))
+            if any(getattr(each, "failure", None) is not None and each.failure.passes for each in counts):
+                break
+        return tuple(found)
+
+    def _everyone(self) -> Sequence[Target]:
+        """The targets of all experiments that count now, so that one query serves them all."""
+        return [each for key in list(self.targets) for each in self.targets[key]]
+
+    targets: dict[Key, tuple[Target, ...]] = field(default_factory=dict)
+    """Kept by the reconciler: what each experiment is measured by at present."""
+
+
+def target(obj: dict[str, Any], spec: Spec, service: Service, status: Status) -> Target:
+    """How a service is measured: in a bake only the side that serves is asked for."""
+    control, canary = names_of(service)
+    control_names, canary_names = frozenset({CONTROL, control}), frozenset({CANARY, canary})
+    if run.position(status) is Phase.BAKING:
+        if status.weight == 0:
+            canary_names = frozenset()
+        else:
+            control_names, canary_names = canary_names, frozenset()
+    return Target(
+        namespace=obj["metadata"]["namespace"],
+        service=service.name,
+        control_names=control_names,
+        canary_names=canary_names,
+        custom=spec.guardrails.custom,
+        metrics=service.metrics or spec.metrics,
+        prometheus=spec.prometheus,
+    )
+
+
+def _unsupported(spec: Spec) -> tuple[Problem, ...]:
+    """What the resource can say and the operator can't do yet is refused, not ignored."""
+    found = [unsupported_router(service) for service in spec.services]
+    found += [unsupported(service.metrics or spec.metrics) for service in spec.services]
+    found.append(unsupported_prometheus(spec.prometheus))
+    if spec.goals:
+        found.append(Problem("NotSupportedYet", "goals are not supported yet: remove spec.goals"))
+    return tuple(problem for problem in found if problem is not None)

@@ -1,0 +1,199 @@
+"""One look at one experiment: observe, decide, intend, act, report."""
+
+import asyncio
+import time
+from concurrent.futures import Executor
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any, Final
+
+import structlog
+
+from serin.api.spec import InvalidSpecError, Spec, parse_spec
+from serin.api.status import TERMINAL, Phase, Status, merge_patch, parse_status, status_to_json
+from serin.controller.act import Actor
+from serin.controller.health import METRICS
+from serin.controller.observe import Observer, target
+from serin.controller.scheduler import due_look
+from serin.controller.store import Key, Store
+from serin.engine import run
+from serin.engine.decide import decide
+from serin.engine.decision import Decision
+from serin.kube.client import Kube
+from serin.kube.errors import Conflict, NotFound
+from serin.kube.events import emit
+from serin.kube.lease import LeaderLease
+from serin.kube.status import patch_status
+
+_CHECKPOINT: Final = 60.0
+_EACH: Final = 2.0
+"""Seconds of checkpoint interval that each experiment adds, so that all of them together write twice a second at most."""
+_COUNTS: Final = frozenset({Phase.PROGRESSING, Phase.BAKING})
+
+_log = structlog.get_logger("serin.reconcile")
+
+
+@dataclass(slots=True)
+class _Memory:
+    """Counts that are not written yet, and the status that they are built on."""
+
+    written: dict[str, Any]
+    status: Status
+    at: float
+
+
+@dataclass(slots=True)
+class Reconciler:
+    """Joins the parts.
+
+    Args:
+        kube: the API client.
+        store: what is watched.
+        observer: makes observations.
+        actor: does acts.
+        lease: leadership; without it nothing is done.
+        executor: for calls that block.
+        identity: of this process, for Events.
+    """
+
+    kube: Kube
+    store: Store
+    observer: Observer
+    actor: Actor
+    lease: LeaderLease
+    executor: Executor
+    identity: str
+    _memory: dict[Key, _Memory] = field(default_factory=dict)
+
+    async def reconcile(self, key: Key) -> float | None:
+        """One turn; the seconds until the next, None when the experiment is gone."""
+        obj = self.store.experiments.get(key)
+        if obj is None:
+            self._forget(key)
+            return None
+        if not self.lease.held():
+            return 1.0
+        begun, now = time.monotonic(), time.time()
+        spec = _spec(obj)
+        status = self._status(key, obj)
+        readable = spec if isinstance(spec, Spec) else None
+        self._measure(key, obj, readable, status)
+        observation = await self.observer.observe(obj, readable, status, now)
+        decision = decide(spec, status, observation, now)
+        METRICS.decided(decision)
+        obj = await self._intend(key, obj, decision)
+        if obj is None:
+            return 0.2
+        await self._report(obj, decision)
+        if readable is not None:
+            await self._act(obj, readable, decision)
+        METRICS.reconciled(time.monotonic() - begun)
+        return self._next(decision, readable, now)
+
+    def _status(self, key: Key, obj: dict[str, Any]) -> Status:
+        """What was decided last: from memory while the written status is the one that it was built on."""
+        written = obj.get("status") or {}
+        memory = self._memory.get(key)
+        if memory is not None and memory.written == written:
+            return memory.status
+        return parse_status(written)
+
+    async def _intend(self, key: Key, obj: dict[str, Any], decision: Decision) -> dict[str, Any] | None:
+        """Writes the status before anything is done; None when somebody else was faster."""
+        before, after = obj.get("status") or {}, status_to_json(decision.status)
+        patch = merge_patch(before, after)
+        memory = self._memory.get(key)
+        last = memory.at if memory is not None else 0.0
+        budget = max(_CHECKPOINT, _EACH * len(self.store.experiments))
+        due = time.monotonic() - last >= budget
+        if patch and (decision.significant or decision.acts or due or memory is None):
+            meta = obj["metadata"]
+            try:
+                obj = await self._call(
+                    patch_status, self.kube, meta["namespace"], meta["name"], patch, meta["resourceVersion"]
+                )
+            except (Conflict, NotFound):
+                await self._refresh(key, meta)
+                return None
+            self.store.experiments.put(obj)
+            last = time.monotonic()
+        self._memory[key] = _Memory(obj.get("status") or {}, decision.status, last)
+        return obj
+
+    async def _act(self, obj: dict[str, Any], spec: Spec, decision: Decision) -> None:
+        if not decision.acts:
+            return
+        for act in decision.acts:
+            if not self.lease.held():
+                return
+            try:
+                await self._call(self.actor.do, act, obj, spec, decision.status.run_id)
+            except Conflict as error:
+                _log.info("act refused, looking again", act=type(act).__name__, error=str(error))
+                break
+        await self._see(obj, spec)
+
+    async def _see(self, obj: dict[str, Any], spec: Spec) -> None:
+        """Reads back what was acted on: a watch may be late, and a decision on the past would repeat itself."""
+        namespace = obj["metadata"]["namespace"]
+        for service in spec.services:
+            for name in (
+                service.control.deployment,
+                service.canary.deployment or f"{service.control.deployment}-canary",
+            ):
+                found = await self._call(self.actor.deployments.find, namespace, name)
+                if found is not None:
+                    self.store.deployments.put(found)
+        await self._refresh(Key(namespace, obj["metadata"]["name"]), obj["metadata"])
+
+    async def _refresh(self, key: Key, meta: dict[str, Any]) -> None:
+        try:
+            fresh = await self._call(self.kube.get, "serin.dev/v1alpha1", "canaryexperiments", key.namespace, key.name)
+        except NotFound:
+            known = self.store.experiments.get(key)
+            if known is not None and known["metadata"]["uid"] == meta["uid"]:
+                self.store.experiments.remove(known)
+            return
+        self.store.experiments.put(fresh)
+
+    async def _report(self, obj: dict[str, Any], decision: Decision) -> None:
+        for note in decision.events:
+            _log.info(
+                "event",
+                namespace=obj["metadata"]["namespace"],
+                experiment=obj["metadata"]["name"],
+                reason=note.reason,
+                message=note.message,
+            )
+            await self._call(emit, self.kube, obj, note, self.identity)
+
+    def _measure(self, key: Key, obj: dict[str, Any], spec: Spec | None, status: Status) -> None:
+        """Keeps the list of who is measured by what, for the shared queries."""
+        if spec is None or run.position(status) not in _COUNTS or "deletionTimestamp" in obj["metadata"]:
+            self.observer.targets.pop(key, None)
+            return
+        self.observer.targets[key] = tuple(target(obj, spec, service, status) for service in spec.services)
+
+    def _next(self, decision: Decision, spec: Spec | None, now: float) -> float:
+        if decision.acts:
+            return min(1.0, decision.wake_after)
+        phase = run.position(decision.status)
+        if spec is not None and phase in _COUNTS and decision.status.phase not in TERMINAL:
+            look = due_look(now, spec.analysis.interval.seconds)
+            return min(look, decision.wake_after)
+        return decision.wake_after
+
+    def _forget(self, key: Key) -> None:
+        self._memory.pop(key, None)
+        self.observer.targets.pop(key, None)
+        self.observer.forget(key)
+
+    async def _call(self, function: Any, *args: Any) -> Any:
+        return await asyncio.get_running_loop().run_in_executor(self.executor, partial(function, *args))
+
+
+def _spec(obj: dict[str, Any]) -> Spec | InvalidSpecError:
+    try:
+        return parse_spec(obj.get("spec"))
+    except InvalidSpecError as error:
+        return error

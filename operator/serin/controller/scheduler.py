@@ -1,0 +1,122 @@
+"""Whose turn it is: one heap of due times, one reconcile per key at a time, a bound on how many run at once.
+
+A timer per experiment would cost a task each and start them all at the same moment after a restart.
+"""
+
+import asyncio
+import heapq
+import math
+import time
+from collections.abc import Awaitable, Callable
+from typing import Final
+
+import structlog
+
+from serin.controller.store import Key
+
+_FIRST_BACKOFF: Final = 1.0
+_LONGEST_BACKOFF: Final = 60.0
+
+Reconcile = Callable[[Key], Awaitable[float | None]]
+"""Answers with the seconds until the next turn, or None when the key is gone."""
+
+_log = structlog.get_logger("serin.scheduler")
+
+
+def due_look(now: float, interval: float) -> float:
+    """Seconds until the next look can be counted.
+
+    Looks end at whole multiples of the interval, so that all experiments of one interval share their queries, and are asked
+    for half an interval later, when Prometheus has scraped.
+    """
+    lag = interval / 2
+    return (math.floor((now - lag) / interval) + 1) * interval + lag - now
+
+
+class Scheduler:
+    """Runs `reconcile` for each key when it is due.
+
+    Args:
+        reconcile: one turn.
+        concurrency: turns that may run at once.
+    """
+
+    def __init__(self, reconcile: Reconcile, concurrency: int = 32) -> None:
+        self._reconcile = reconcile
+        self._slots = asyncio.Semaphore(concurrency)
+        self._heap: list[tuple[float, Key]] = []
+        self._due: dict[Key, float] = {}
+        self._running: set[Key] = set()
+        self._again: set[Key] = set()
+        self._failures: dict[Key, int] = {}
+        self._changed = asyncio.Event()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self.alive_at = time.monotonic()
+
+    def wake(self, key: Key, after: float = 0.0) -> None:
+        """Makes `key` due in `after` seconds at the latest."""
+        if key in self._running and after <= 0:
+            self._again.add(key)
+            return
+        due = time.monotonic() + after
+        if due < self._due.get(key, math.inf):
+            self._due[key] = due
+            heapq.heappush(self._heap, (due, key))
+            self._changed.set()
+
+    def forget(self, key: Key) -> None:
+        """Takes a key out."""
+        self._due.pop(key, None)
+        self._failures.pop(key, None)
+
+    async def run(self) -> None:
+        """Until cancelled."""
+        while True:
+            self.alive_at = time.monotonic()
+            wait = self._start_due()
+            self._changed.clear()
+            try:
+                async with asyncio.timeout(min(wait, 5.0)):
+                    await self._changed.wait()
+            except TimeoutError:
+                continue
+
+    async def drain(self, seconds: float) -> None:
+        """Waits for the turns that are under way, at most `seconds`."""
+        if self._tasks:
+            await asyncio.wait(self._tasks, timeout=seconds)
+
+    def _start_due(self) -> float:
+        """Starts what is due; the seconds until something else is."""
+        now = time.monotonic()
+        while self._heap:
+            due, key = self._heap[0]
+            if self._due.get(key) != due:
+                heapq.heappop(self._heap)
+            elif due <= now:
+                heapq.heappop(self._heap)
+                del self._due[key]
+                self._running.add(key)
+                task = asyncio.create_task(self._turn(key))
+                self._tasks.add(task)
+                task.add_done_callback(self._tasks.discard)
+            else:
+                return due - now
+        return math.inf
+
+    async def _turn(self, key: Key) -> None:
+        async with self._slots:
+            try:
+                after = await self._reconcile(key)
+                self._failures.pop(key, None)
+            except Exception:
+                failures = self._failures[key] = self._failures.get(key, 0) + 1
+                after = min(_LONGEST_BACKOFF, _FIRST_BACKOFF * 2 ** (failures - 1))
+                _log.exception("look failed", namespace=key.namespace, experiment=key.name, retry_in=after)
+            finally:
+                self._running.discard(key)
+        if key in self._again:
+            self._again.discard(key)
+            after = 0.0 if after is not None else None
+        if after is not None:
+            self.wake(key, max(after, 0.05))
