@@ -48,14 +48,7 @@ class Actor:
             KubeError: it may or may not have happened; the next look sees.
         """
         meta = obj["metadata"]
-        _log.info(
-            "act",
-            act=type(act).__name__,
-            namespace=meta["namespace"],
-            experiment=meta["name"],
-            run=run_id,
-            what=str(act),
-        )
+        _log.info("act", act=str(act), namespace=meta["namespace"], experiment=meta["name"], run=run_id)
         if isinstance(act, AddFinalizer | RemoveFinalizer):
             fresh = self.kube.get(API_VERSION, PLURAL, meta["namespace"], meta["name"])
             set_finalizer(self.kube, fresh, present=isinstance(act, AddFinalizer))

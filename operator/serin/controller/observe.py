@@ -14,7 +14,7 @@ from serin.api.spec import Service, Spec
 from serin.api.status import TERMINAL, Phase, Status
 from serin.controller.store import Key, Store, deployment_names, key_of, names_of
 from serin.engine import run
-from serin.engine.observation import LookResult, Observation, Problem, ServiceObservation, Workload
+from serin.engine.observation import LookResult, Observation, Problem, ServiceObservation, Unmeasured, Workload
 from serin.engine.wording import unix
 from serin.kube.deployments import Deployments, promoted_template, template_hash, workload
 from serin.metrics.checks import check, unsupported, unsupported_prometheus
@@ -32,7 +32,8 @@ _COUNTS: Final = frozenset({Phase.PROGRESSING, Phase.BAKING})
 def windows(counted_until: float, now: float, interval: float) -> list[tuple[float, float]]:
     """(end, seconds) of the looks that can be counted now, oldest first.
 
-    What was missed is made up for; the oldest of a long gap are merged, for merging is safe and twenty queries are enough.
+    What was missed is made up for; the oldest of a long gap are merged, for merging is safe and twenty queries are
+    enough.
     """
     last = math.floor((now - interval / 2) / interval) * interval
     count = int(round((last - counted_until) / interval, 6))
@@ -172,7 +173,8 @@ class Observer:
             earlier = (theirs["creationTimestamp"], theirs["name"]) < (meta["creationTimestamp"], meta["name"])
             shared = sorted(mine & deployment_names(other))
             if shared and earlier and not done:
-                text = f"Deployment {shared[0]} belongs to experiment {theirs['name']}: wait until that has ended, or delete it"
+                text = f"Deployment {shared[0]} belongs to experiment {theirs['name']}: wait until that has ended,"
+                text += " or delete it"
                 return (Problem("DeploymentInUse", text),)
         return ()
 
@@ -187,7 +189,7 @@ class Observer:
                 *(self.source.look(each, everyone, ends_at, seconds) for each in targets.values())
             )
             found.append(LookResult(ends_at, seconds, dict(zip(targets, counts, strict=True))))
-            if any(getattr(each, "failure", None) is not None and each.failure.passes for each in counts):
+            if any(isinstance(each, Unmeasured) and each.failure.passes for each in counts):
                 break
         return tuple(found)
 

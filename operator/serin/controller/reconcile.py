@@ -15,7 +15,7 @@ from serin.controller.act import Actor
 from serin.controller.health import METRICS
 from serin.controller.observe import Observer, target
 from serin.controller.scheduler import due_look
-from serin.controller.store import Key, Store
+from serin.controller.store import Key, Store, names_of
 from serin.engine import run
 from serin.engine.decide import decide
 from serin.engine.decision import Decision
@@ -27,7 +27,7 @@ from serin.kube.status import patch_status
 
 _CHECKPOINT: Final = 60.0
 _EACH: Final = 2.0
-"""Seconds of checkpoint interval that each experiment adds, so that all of them together write twice a second at most."""
+"""Seconds of checkpoint interval that each experiment adds, so that together they write once in two seconds."""
 _COUNTS: Final = frozenset({Phase.PROGRESSING, Phase.BAKING})
 
 _log = structlog.get_logger("serin.reconcile")

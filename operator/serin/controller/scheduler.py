@@ -26,8 +26,8 @@ _log = structlog.get_logger("serin.scheduler")
 def due_look(now: float, interval: float) -> float:
     """Seconds until the next look can be counted.
 
-    Looks end at whole multiples of the interval, so that all experiments of one interval share their queries, and are asked
-    for half an interval later, when Prometheus has scraped.
+    Looks end at whole multiples of the interval, so that all experiments of one interval share their queries, and are
+    asked for half an interval later, when Prometheus has scraped.
     """
     lag = interval / 2
     return (math.floor((now - lag) / interval) + 1) * interval + lag - now
@@ -109,7 +109,7 @@ class Scheduler:
             try:
                 after = await self._reconcile(key)
                 self._failures.pop(key, None)
-            except Exception:
+            except Exception:  # noqa: BLE001 - one experiment's fault must not stop the others
                 failures = self._failures[key] = self._failures.get(key, 0) + 1
                 after = min(_LONGEST_BACKOFF, _FIRST_BACKOFF * 2 ** (failures - 1))
                 _log.exception("look failed", namespace=key.namespace, experiment=key.name, retry_in=after)

@@ -1,7 +1,7 @@
 """The latest objects by key, as the watches and our own writes bring them.
 
-A reconcile reads from here and not from the API server: an idle look then costs no API call, however many experiments there
-are. An older event never replaces the result of a newer write.
+A reconcile reads from here and not from the API server: an idle look then costs no API call, however many experiments
+there are. An older event never replaces the result of a newer write.
 """
 
 from collections.abc import Iterator
