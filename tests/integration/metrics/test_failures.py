@@ -1,0 +1,139 @@
+"""Each way of not answering has its name, and a sentence that gives nothing away."""
+
+import json
+import threading
+import time
+from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import pytest
+
+from serin.api.spec import PrometheusRef, SecretKeyRef, parse_spec
+from serin.engine.observation import MeasurementFailure, Unmeasured
+from serin.metrics.checks import check, unsupported_prometheus
+from serin.metrics.source import MetricsSource, Target
+from tests.integration.metrics.process import free_port
+
+SPEC = parse_spec({"services": [{"name": "web", "control": {"deployment": "web"}, "canary": {"patch": {}}}]})
+EMPTY = {"status": "success", "data": {"resultType": "vector", "result": []}}
+Serve = Callable[..., str]
+
+
+@pytest.fixture
+def serve() -> Iterator[Serve]:
+    """A server that gives one answer to everything, after a while; its address."""
+    servers: list[ThreadingHTTPServer] = []
+
+    def start(body: object, status: int = 200, wait: float = 0) -> str:
+        class Handler(BaseHTTPRequestHandler):
+            """One answer to everything."""
+
+            def do_GET(self) -> None:  # noqa: N802 - http.server's name
+                """Answer."""
+                time.sleep(wait)
+                self.send_response(status)
+                self.end_headers()
+                self.wfile.write(body if isinstance(body, bytes) else json.dumps(body).encode())
+
+            def log_message(self, *_args: object) -> None:
+                """Say nothing."""
+
+        server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        servers.append(server)
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        return f"http://127.0.0.1:{server.server_port}"
+
+    yield start
+    for server in servers:
+        server.shutdown()
+        server.server_close()
+
+
+def target(address: str) -> Target:
+    """A service that is measured at `address`."""
+    names = frozenset({"control"}), frozenset({"canary"})
+    return Target("ns", "web", *names, prometheus=PrometheusRef(address=address))
+
+
+async def failure(source: MetricsSource, address: str) -> Unmeasured:
+    """What a look at `address` gives, which can't be counts."""
+    one = target(address)
+    result = await source.look(one, [one], 1_000_000, 30)
+    assert isinstance(result, Unmeasured)
+    return result
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "expected"),
+    [
+        (EMPTY, 200, MeasurementFailure.EMPTY),
+        (EMPTY, 206, MeasurementFailure.PARTIAL),
+        (EMPTY | {"warnings": ["PromQL warning: mixed types"]}, 200, MeasurementFailure.WARNINGS),
+        (EMPTY | {"warnings": ["receive series from store: partial"]}, 200, MeasurementFailure.PARTIAL),
+        (EMPTY | {"infos": ["PromQL info: might not be a counter"]}, 200, MeasurementFailure.EMPTY),
+        ({"status": "error", "errorType": "bad_data", "error": "x"}, 400, MeasurementFailure.CLIENT_ERROR),
+        ({"status": "error", "errorType": "execution", "error": "x"}, 422, MeasurementFailure.CLIENT_ERROR),
+        ({"status": "error", "errorType": "timeout", "error": "x"}, 503, MeasurementFailure.TIMEOUT),
+        (b"no", 401, MeasurementFailure.CLIENT_ERROR),
+        (b"no", 500, MeasurementFailure.SERVER_ERROR),
+        (b"<html>hello", 200, MeasurementFailure.CLIENT_ERROR),
+        ([], 200, MeasurementFailure.CLIENT_ERROR),
+        ({"status": "success", "data": None}, 200, MeasurementFailure.CLIENT_ERROR),
+    ],
+)
+async def test_answers_that_measure_nothing(
+    source: MetricsSource, serve: Serve, body: object, status: int, expected: MeasurementFailure
+) -> None:
+    """What the server answers decides the failure."""
+    assert (await failure(source, serve(body, status))).failure is expected
+
+
+async def test_a_slow_answer_is_a_timeout(serve: Serve) -> None:
+    """The time limit of the source ends the wait, and the sentence says how long it was."""
+    source = MetricsSource(timeout=0.2)
+    result = await failure(source, serve(EMPTY, wait=1))
+    source.close()
+    assert result.failure is MeasurementFailure.TIMEOUT
+    assert "0.2 s" in result.message
+
+
+@pytest.mark.parametrize(
+    ("address", "words"),
+    [(f"http://127.0.0.1:{free_port()}", "connection refused"), ("http://prometheus.invalid:9090", "DNS")],
+)
+async def test_nobody_there(source: MetricsSource, address: str, words: str) -> None:
+    """A look is Unreachable; the check before traffic moves names the address."""
+    result = await failure(source, address)
+    assert result.failure is MeasurementFailure.UNREACHABLE
+    assert words in result.message
+    problems = await check(source, target(address), SPEC)
+    assert [problem.reason for problem in problems] == ["PrometheusUnreachable"]
+    assert address in problems[0].message
+
+
+async def test_no_secret_is_repeated(source: MetricsSource, serve: Serve) -> None:
+    """User and password of an address, and tokens in an answer, stay out of the sentence."""
+    words = "Authorization: Bearer abc123 token=def456 http://me:ghi789@host"
+    address = serve({"status": "error", "error": words}, 403).replace("http://", "http://me:jkl012@")
+    message = (await failure(source, address)).message
+    assert "answered 403" in message
+    assert not any(secret in message for secret in ("abc123", "def456", "ghi789", "jkl012"))
+
+
+async def test_what_passes_is_asked_again(source: MetricsSource, serve: Serve) -> None:
+    """A server that was not there is asked again by the next look at the same time, which sees that it is back."""
+    port = free_port()
+    assert (await failure(source, f"http://127.0.0.1:{port}")).failure is MeasurementFailure.UNREACHABLE
+    assert not source._shared
+    address = serve(EMPTY)
+    assert (await failure(source, address)).failure is MeasurementFailure.EMPTY
+    assert source._shared
+
+
+def test_credentials_are_not_supported_yet() -> None:
+    """A reference that would be ignored is refused."""
+    problem = unsupported_prometheus(PrometheusRef(bearer_token_from=SecretKeyRef(name="a", key="b")))
+    assert problem is not None
+    assert problem.reason == "NotSupportedYet"
+    assert "bearerTokenFrom" in problem.message
+    assert unsupported_prometheus(PrometheusRef()) is None

@@ -1,0 +1,89 @@
+"""A real exporter, scraped each second: what happens when it goes, comes back and starts again."""
+
+import asyncio
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from prometheus_client import CollectorRegistry, Counter, Histogram, start_http_server
+
+from serin.api.spec import PrometheusRef
+from serin.engine.observation import ServiceCounts, Unmeasured
+from serin.metrics.source import MetricsSource, Target
+from tests.integration.metrics.process import free_port, prometheus
+
+LABELS = ("namespace", "service", "variant")
+CONFIG = """
+global: {{scrape_interval: 1s}}
+scrape_configs:
+  - job_name: pods
+    honor_labels: true
+    static_configs: [{{targets: ["127.0.0.1:{control}", "127.0.0.1:{canary}"]}}]
+"""
+
+
+class Exporter:
+    """One pod: requests and their latency, as a service exports them."""
+
+    def __init__(self, port: int, variant: str) -> None:
+        registry = CollectorRegistry()
+        requests = Counter("http_requests_total", "Requests.", (*LABELS, "code"), registry=registry)
+        latency = Histogram("http_request_duration_seconds", "Latency.", LABELS, registry=registry, buckets=(0.15, 1.0))
+        self._requests = requests.labels("ns", "web", variant, "200")
+        self._latency = latency.labels("ns", "web", variant)
+        self._server, self._thread = start_http_server(port, "127.0.0.1", registry)
+
+    def serve(self, requests: int) -> None:
+        """Count requests of 0.1 s."""
+        self._requests.inc(requests)
+        for _ in range(requests):
+            self._latency.observe(0.1)
+
+    def stop(self) -> None:
+        """End as a killed pod does."""
+        self._server.shutdown()
+        self._server.server_close()
+        self._thread.join()
+
+
+@pytest.fixture
+def ports(tmp_path: Path) -> Iterator[tuple[str, int, int]]:
+    """Prometheus's address, and the ports of a pod of control and of the canary."""
+    control, canary = free_port(), free_port()
+    with prometheus(tmp_path / "data", CONFIG.format(control=control, canary=canary)) as address:
+        yield address, control, canary
+
+
+async def test_a_pod_that_goes_and_comes_back(source: MetricsSource, ports: tuple[str, int, int]) -> None:
+    """Counted while scraped, a failed measurement while it is not, and from zero after a restart."""
+    address, control_port, canary_port = ports
+    one = Target("ns", "web", frozenset({"control"}), frozenset({"canary"}), prometheus=PrometheusRef(address=address))
+
+    async def look(seconds: int) -> ServiceCounts | Unmeasured:
+        return await source.look(one, [one], time.time(), seconds)
+
+    control, canary = Exporter(control_port, "control"), Exporter(canary_port, "canary")
+    try:
+        await asyncio.sleep(4)
+        control.serve(30)
+        canary.serve(3)
+        await asyncio.sleep(2)
+        counts = await look(3)
+        assert isinstance(counts, ServiceCounts), counts
+        assert (counts.control.requests, counts.canary.requests) == (30, 3)
+        assert (counts.canary.edges, counts.canary.within, counts.canary.timed) == ((0.15, 1.0), (3, 3), 3)
+        canary.stop()
+        await asyncio.sleep(4)
+        gone = await look(2)
+        assert isinstance(gone, Unmeasured), gone
+        assert "no sample of canary" in gone.message
+        canary = Exporter(canary_port, "canary")
+        canary.serve(2)
+        await asyncio.sleep(2.5)
+        back = await look(3)
+        assert isinstance(back, ServiceCounts), back
+        assert (back.control.requests, back.canary.requests) == (0, 2)
+    finally:
+        control.stop()
+        canary.stop()
