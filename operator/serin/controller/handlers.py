@@ -4,6 +4,7 @@
 finalizers of the objects, which GitOps tools see as drift and which cost writes for every change.
 """
 
+import asyncio
 import copy
 from typing import Any
 
@@ -25,6 +26,11 @@ def registry(store: Store, scheduler: Scheduler) -> kopf.OperatorRegistry:
         settings.watching.server_timeout = 300
         settings.watching.client_timeout = 330
         settings.networking.request_timeout = 15
+
+    @kopf.on.login(registry=handlers)
+    async def login(**arguments: Any) -> Any:
+        # A registry of one's own has no default login.
+        return await asyncio.to_thread(kopf.login_via_client, **arguments)
 
     @kopf.on.event(GROUP, VERSION, PLURAL, registry=handlers)
     async def experiment(event: Any, **_: Any) -> None:

@@ -137,10 +137,7 @@ class Reconciler:
         """Reads back what was acted on: a watch may be late, and a decision on the past would repeat itself."""
         namespace = obj["metadata"]["namespace"]
         for service in spec.services:
-            for name in (
-                service.control.deployment,
-                service.canary.deployment or f"{service.control.deployment}-canary",
-            ):
+            for name in names_of(service):
                 found = await self._call(self.actor.deployments.find, namespace, name)
                 if found is not None:
                     self.store.deployments.put(found)
