@@ -135,7 +135,15 @@ class Client:
 
 
 def _whole(response: requests.Response, *_args: object, **_kwargs: object) -> None:
-    """Refuses every answer that is not a whole, successful vector."""
+    """Refuses every answer that is not a whole, successful vector, and gives its connection back."""
+    try:
+        _refuse(response)
+    except Exception:
+        response.close()
+        raise
+
+
+def _refuse(response: requests.Response) -> None:
     if response.is_redirect:
         return
     status = response.status_code
@@ -161,7 +169,7 @@ def _whole(response: requests.Response, *_args: object, **_kwargs: object) -> No
         partial = re.search(r"(?i)partial|unavailable|no store|fetch series|receive series", said)
         failure = MeasurementFailure.PARTIAL if partial else MeasurementFailure.WARNINGS
         raise AnswerError(failure, f"answered with warnings: {said}")
-    if body.get("status") != "success" or body.get("data", {}).get("resultType") != "vector":
+    if body.get("status") != "success" or (body.get("data") or {}).get("resultType") != "vector":
         raise AnswerError(MeasurementFailure.CLIENT_ERROR, "answered with something else than an instant vector")
 
 

@@ -28,7 +28,7 @@ def serve() -> Iterator[Serve]:
         class Handler(BaseHTTPRequestHandler):
             """One answer to everything."""
 
-            def do_GET(self) -> None:  # noqa: N802 - http.server's name
+            def do_GET(self) -> None:
                 """Answer."""
                 time.sleep(wait)
                 self.send_response(status)

@@ -6,7 +6,6 @@ import time
 import urllib.request
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 import pytest
 
@@ -76,8 +75,9 @@ def history(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, int
     made = History(int(time.time()) // 60 * 60 - 120, [])
     write(made)
     (folder / "history.txt").write_text("\n".join([*made.lines, "# EOF", ""]))
-    tool = BINARIES / "promtool"
-    command = [tool, "tsdb", "create-blocks-from", "openmetrics", folder / "history.txt", folder / "data"]
+    tool = str(BINARIES / "promtool")
+    command = [tool, "tsdb", "create-blocks-from", "openmetrics"]
+    command += [str(folder / "history.txt"), str(folder / "data")]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     with prometheus(folder / "data", "scrape_configs: []\n") as address:
