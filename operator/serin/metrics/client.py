@@ -20,6 +20,10 @@ from urllib3.util.retry import Retry
 from serin.engine.observation import MeasurementFailure, Unmeasured
 
 _CLIENTS: Final = 64
+_THREADS: Final = 16
+_AT_ONCE: Final = 4
+"""Queries to one server at a time; fewer than threads, so that a slow server does not stop the others. A query that
+waits for its turn does not yet use up its time."""
 _GRACE: Final = 2.0
 _QUOTED: Final = 300
 _SECRET: Final = re.compile(r"(?i)(bearer|basic)\s+\S+|(token|password|secret|api_?key)=[^\s&\"']+|//[^/@\s]+@")
@@ -31,6 +35,12 @@ class Row:
 
     labels: dict[str, str]
     value: float
+
+
+@dataclass(frozen=True, slots=True)
+class _Server:
+    client: PrometheusConnect
+    free: asyncio.Semaphore
 
 
 class AnswerError(Exception):
@@ -74,25 +84,23 @@ class Client:
     """Instant queries to any number of Prometheus servers.
 
     Args:
-        executor: threads to ask in; None makes four, which `close` ends.
+        executor: threads to ask in; None makes sixteen, which `close` ends.
         timeout: seconds until a query is given up.
     """
 
     def __init__(self, executor: ThreadPoolExecutor | None, timeout: float) -> None:
         self.timeout = timeout
         self._own = executor is None
-        self._executor = executor or ThreadPoolExecutor(4, thread_name_prefix="prometheus")
-        # A query that waits for a thread does not yet use up its time.
-        self._free = asyncio.Semaphore(4)
-        self._clients: OrderedDict[str, PrometheusConnect] = OrderedDict()
+        self._executor = executor or ThreadPoolExecutor(_THREADS, thread_name_prefix="prometheus")
+        self._clients: OrderedDict[str, _Server] = OrderedDict()
 
     async def query(self, address: str, promql: str, at: float) -> list[Row] | Unmeasured:
         """The instant vector of `promql` at the Unix time `at`, or why there is none."""
-        client = self._client(address)
-        async with self._free:
+        server = self._server(address)
+        async with server.free:
             loop = asyncio.get_running_loop()
             try:
-                work = loop.run_in_executor(self._executor, self._ask, client, promql, at)
+                work = loop.run_in_executor(self._executor, self._ask, server.client, promql, at)
                 return await asyncio.wait_for(work, self.timeout + _GRACE)
             except Exception as error:  # noqa: BLE001 - whatever the library raises is a failed measurement
                 return classify(error, address, self.timeout)
@@ -101,26 +109,28 @@ class Client:
         """Ends connections and own threads; a query under way is not waited for."""
         if self._own:
             self._executor.shutdown(wait=False, cancel_futures=True)
-        for client in self._clients.values():
-            client.close()
+        for server in self._clients.values():
+            server.client.close()
         self._clients.clear()
 
-    def _client(self, address: str) -> PrometheusConnect:
+    def _server(self, address: str) -> _Server:
         if address not in self._clients:
             session = requests.Session()
             # Nothing of the machine's (.netrc, proxies) is sent to an address that a user wrote.
             session.trust_env = False
             # custom_query returns `data.result` alone: warnings, and so partial results, would look like whole ones.
             session.hooks["response"].append(_whole)
-            self._clients[address] = PrometheusConnect(
+            client = PrometheusConnect(
                 # The controller retries by looking again; a retry inside would only hide how long it takes.
                 url=address.rstrip("/"),
-                retry=Retry(0, raise_on_status=False),
+                # read=False: a read that times out is then reported as that, and not as a lost connection.
+                retry=Retry(0, read=False, raise_on_status=False),
                 session=session,
             )
+            self._clients[address] = _Server(client, asyncio.Semaphore(_AT_ONCE))
         self._clients.move_to_end(address)
         if len(self._clients) > _CLIENTS:
-            self._clients.popitem(last=False)[1].close()
+            self._clients.popitem(last=False)[1].client.close()
         return self._clients[address]
 
     def _ask(self, client: PrometheusConnect, promql: str, at: float) -> list[Row]:

@@ -44,7 +44,7 @@ class MetricsSource:
     """Counts of looks from Prometheus. Make it inside the event loop that uses it.
 
     Args:
-        executor: threads for the client library; None makes four.
+        executor: threads for the client library; None makes sixteen.
         timeout: seconds that one query may take.
     """
 

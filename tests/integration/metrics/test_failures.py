@@ -1,5 +1,6 @@
 """Each way of not answering has its name, and a sentence that gives nothing away."""
 
+import asyncio
 import json
 import threading
 import time
@@ -95,6 +96,16 @@ async def test_a_slow_answer_is_a_timeout(serve: Serve) -> None:
     source.close()
     assert result.failure is MeasurementFailure.TIMEOUT
     assert "0.2 s" in result.message
+
+
+async def test_a_slow_server_does_not_stop_the_others(source: MetricsSource, serve: Serve) -> None:
+    """Many queries that hang at one address leave threads for another."""
+    slow = target(serve(EMPTY, wait=1))
+    hanging = [asyncio.create_task(source.look(slow, [slow], 1_000_000 + index, 30)) for index in range(6)]
+    await asyncio.sleep(0.05)
+    await failure(source, serve(EMPTY))
+    assert not any(task.done() for task in hanging)
+    await asyncio.gather(*hanging)
 
 
 @pytest.mark.parametrize(

@@ -65,10 +65,11 @@ async def test_a_pod_that_goes_and_comes_back(source: MetricsSource, ports: tupl
 
     control, canary = Exporter(control_port, "control"), Exporter(canary_port, "canary")
     try:
-        async with asyncio.timeout(30):
-            # Prometheus takes seconds to begin; a look needs a sample from before it.
-            while isinstance(await look(3), Unmeasured):
-                await asyncio.sleep(0.2)
+        # Prometheus takes seconds to begin; a look needs a sample from before it.
+        for _ in range(100):
+            if isinstance(await look(3), ServiceCounts):
+                break
+            await asyncio.sleep(0.2)
         control.serve(30)
         canary.serve(3)
         await asyncio.sleep(2)
