@@ -48,7 +48,9 @@ class Actor:
             KubeError: it may or may not have happened; the next look sees.
         """
         meta = obj["metadata"]
-        _log.info("act", act=str(act), namespace=meta["namespace"], experiment=meta["name"], run=run_id)
+        # A Shift is asked for at each look until it is seen; the router says when it changes something.
+        log = _log.debug if isinstance(act, Shift) else _log.info
+        log("act", act=str(act), namespace=meta["namespace"], experiment=meta["name"], run=run_id)
         if isinstance(act, AddFinalizer | RemoveFinalizer):
             fresh = self.kube.get(API_VERSION, PLURAL, meta["namespace"], meta["name"])
             set_finalizer(self.kube, fresh, present=isinstance(act, AddFinalizer))

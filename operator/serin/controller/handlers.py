@@ -6,13 +6,16 @@ finalizers of the objects, which GitOps tools see as drift and which cost writes
 
 import asyncio
 import copy
-from typing import Any
+from typing import Any, Final
 
 import kopf
 
 from serin.api.names import GROUP, PLURAL, VERSION
 from serin.controller.scheduler import Scheduler
 from serin.controller.store import Objects, Store, key_of
+
+_SETTLING: Final = 0.3
+"""A rollout changes its Deployment's status many times a second; one look serves a burst of them."""
 
 
 def registry(store: Store, scheduler: Scheduler) -> kopf.OperatorRegistry:
@@ -41,7 +44,7 @@ def registry(store: Store, scheduler: Scheduler) -> kopf.OperatorRegistry:
     async def deployment(event: Any, **_: Any) -> None:
         obj = _take(store.deployments, event)
         for key in store.interested(key_of(obj)):
-            scheduler.wake(key)
+            scheduler.wake(key, _SETTLING)
 
     return handlers
 

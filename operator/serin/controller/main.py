@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import logging
 import os
 import signal
 import socket
@@ -153,6 +154,7 @@ async def _pause(stop: asyncio.Event, seconds: float) -> None:
 def _configure_logs() -> None:
     terminal = sys.stderr.isatty()
     structlog.configure(
+        wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
         processors=[
             structlog.contextvars.merge_contextvars,
             structlog.processors.add_log_level,

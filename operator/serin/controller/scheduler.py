@@ -16,6 +16,8 @@ from serin.controller.store import Key
 
 _FIRST_BACKOFF: Final = 1.0
 _LONGEST_BACKOFF: Final = 60.0
+_AGAIN: Final = 0.3
+"""Seconds until the next turn when something changed during this one."""
 
 Reconcile = Callable[[Key], Awaitable[float | None]]
 """Answers with the seconds until the next turn, or None when the key is gone."""
@@ -117,6 +119,6 @@ class Scheduler:
                 self._running.discard(key)
         if key in self._again:
             self._again.discard(key)
-            after = 0.0 if after is not None else None
+            after = min(after, _AGAIN) if after is not None else None
         if after is not None:
             self.wake(key, max(after, 0.05))

@@ -9,12 +9,16 @@ import hashlib
 import json
 from typing import Any, Final
 
+import structlog
+
 from serin.api.names import API_VERSION, CANARY, EXPERIMENT_LABEL, KIND, MANAGED_BY, VARIANT_LABEL
 from serin.api.spec import Service, canary_name
 from serin.engine.observation import Workload
 from serin.kube.client import JSON_PATCH, Kube
 from serin.kube.errors import Conflict, NotFound
 from serin.kube.strategic import merged
+
+_log = structlog.get_logger("serin.kube.deployments")
 
 APPS: Final = "apps/v1"
 _NOT_PART_OF_A_VERSION: Final = frozenset({"pod-template-hash", VARIANT_LABEL})
@@ -139,6 +143,9 @@ class Deployments:
 
     def scale(self, obj: dict[str, Any], replicas: int) -> dict[str, Any]:
         """Sets the size of the very object that was read."""
+        meta = obj["metadata"]
+        before = obj["spec"].get("replicas", 1)
+        _log.info("scale", namespace=meta["namespace"], deployment=meta["name"], before=before, after=replicas)
         return self._replace(obj, "/spec/replicas", replicas)
 
     def set_template(self, obj: dict[str, Any], template: dict[str, Any]) -> dict[str, Any]:
