@@ -1,18 +1,31 @@
 """The CRD in a real API server: every kind of bad input gets its sentence, and the shortest good one its defaults.
 
-Everything is a dry run: the server completes and judges it as always, and keeps nothing.
+Dry runs, but for one paused experiment: the server completes and judges them as always, and keeps nothing.
 """
 
 import json
 import os
+import secrets
 import shutil
 import subprocess
+from collections.abc import Iterator
 from copy import deepcopy
 from typing import Any
 
 import pytest
 import yaml
 
+from serin.api.status import (
+    Condition,
+    GuardrailStatus,
+    Phase,
+    ServiceStatus,
+    Status,
+    Step,
+    Transition,
+    VerdictName,
+    status_to_json,
+)
 from tests.cluster.places import REPOSITORY, from_environment
 
 A = {"name": "a", "control": {"deployment": "a"}, "canary": {"deployment": "a-next"}}
@@ -251,3 +264,82 @@ def test_the_examples_are_accepted(environment: dict[str, str], example: Any) ->
     """Every file in manifests/examples can be applied as it is."""
     done = create(environment, yaml.safe_load(example.read_text())["spec"])
     assert done.returncode == 0, done.stderr
+
+
+FULL = Status(
+    observed_generation=1,
+    phase=Phase.HOLDING,
+    resumes_to=Phase.PROGRESSING,
+    stage="canary",
+    weight=5,
+    verdict=VerdictName.NO_DATA,
+    message="m",
+    reason="NoData",
+    run_id="r",
+    started_at="t",
+    stage_started_at="t",
+    stage_seconds=1.5,
+    counted_until="t",
+    ended_at="t",
+    first_bad_look="t",
+    found_at="t",
+    restored_at="t",
+    services=(
+        ServiceStatus(
+            name="a",
+            weight=5,
+            observed_weight=9.5,
+            ready="control 9/9, canary 1/1",
+            guardrails=(
+                GuardrailStatus(
+                    name="errorRate",
+                    verdict="Healthy",
+                    summary="s",
+                    rule="max",
+                    canary="1%",
+                    control="1%",
+                    canary_requests=5_000_000_000,
+                    control_requests=1,
+                    ratio="1x",
+                    evidence="0",
+                ),
+            ),
+            replicas=10,
+            control_template="h",
+            route_token="k",  # noqa: S106 - no secret
+        ),
+    ),
+    conditions=(Condition(type="Accepted", status="True", reason="R", message="m", last_transition_time="t"),),
+    transitions=(Transition(time="t", to="Holding", reason="R", message="m"),),
+    step=Step(number=1, action="weight", started_at="t", weight=5, done=True),
+    checkpoint={"a/errorRate": "x"},
+)
+
+
+@pytest.fixture
+def experiment(environment: dict[str, str]) -> Iterator[str]:
+    """A paused experiment that really exists, in a namespace where it finds no Deployments; deleted afterwards."""
+    name = f"crd-{secrets.token_hex(4)}"
+    body = {"apiVersion": "serin.dev/v1alpha1", "kind": "CanaryExperiment", "metadata": {"name": name}}
+    text = json.dumps(body | {"spec": {"services": [A], "paused": True}})
+    base = ["kubectl", "--namespace=default"]
+    subprocess.run([*base, "create", "-f", "-"], input=text, env=environment, text=True, check=True, timeout=60)
+    yield name
+    subprocess.run([*base, "delete", "cex", name, "--timeout=30s"], env=environment, check=True, timeout=60)
+
+
+def test_a_status_with_every_field_is_kept_whole(environment: dict[str, str], experiment: str) -> None:
+    """The server prunes what the CRD does not know: nothing that the operator writes is lost."""
+    written = json.loads(json.dumps(status_to_json(FULL)))
+    patch = json.dumps([{"op": "add", "path": "/status", "value": written}])
+    command = ["patch", "cex", experiment, "--namespace=default", "--subresource=status", "--type=json", f"-p={patch}"]
+    done = subprocess.run(
+        ["kubectl", *command, "--dry-run=server", "-o", "json"],
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["status"] == written

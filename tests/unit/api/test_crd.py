@@ -225,3 +225,14 @@ def described(path: str, node: dict[str, Any]) -> list[str]:
 def test_every_field_explains_itself() -> None:
     """`kubectl explain` answers for every field of spec and status."""
     assert described("spec", SCHEMA["spec"]) + described("status", SCHEMA["status"]) == []
+
+
+def nulls(path: str, node: Any) -> list[str]:
+    """Return the paths at which the file says nothing: a comma that nobody quoted, a value that was forgotten."""
+    inner = node.items() if isinstance(node, dict) else enumerate(node) if isinstance(node, list) else ()
+    return [path] * (node is None) + [found for key, value in inner for found in nulls(f"{path}.{key}", value)]
+
+
+def test_the_file_has_no_empty_values() -> None:
+    """A description with an unquoted comma would lose its end, and every apply would find a difference."""
+    assert nulls("", CRD) == []
