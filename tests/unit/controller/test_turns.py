@@ -1,0 +1,104 @@
+"""Whose turn it is, which looks are due, and which of two views of an object is kept."""
+
+import asyncio
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from serin.controller.observe import windows
+from serin.controller.scheduler import Scheduler, due_look
+from serin.controller.store import Key, Objects, Store
+
+KEY = Key("ns", "name")
+
+
+def experiment(version: int, uid: str = "u", **spec: Any) -> dict[str, Any]:
+    """An object as a watch brings it."""
+    return {
+        "metadata": {"namespace": "ns", "name": "name", "uid": uid, "resourceVersion": str(version)},
+        "spec": spec,
+    }
+
+
+@given(now=st.floats(0, 2e9), interval=st.sampled_from([5.0, 10.0, 30.0, 60.0]))
+def test_next_look_is_ahead_and_within_an_interval(now: float, interval: float) -> None:
+    """The next look is never in the past and never more than an interval away."""
+    assert 0 < due_look(now, interval) <= interval + 1e-6
+
+
+@pytest.mark.parametrize(
+    ("now", "expected"),
+    [
+        (1014.9, []),
+        (1015.1, [(1010.0, 10.0)]),
+        (1036.0, [(1010.0, 10.0), (1020.0, 10.0), (1030.0, 10.0)]),
+    ],
+)
+def test_windows(now: float, expected: list[tuple[float, float]]) -> None:
+    """A look is asked for half an interval after its end; missed ones are made up for."""
+    assert windows(1000.0, now, 10.0) == expected
+
+
+def test_windows_after_a_long_gap() -> None:
+    """After a long gap the oldest looks are one, nothing is counted twice, and the queries stay few."""
+    found = windows(0.0, 3000.0, 10.0)
+    assert len(found) == 20
+    ends, sizes = zip(*found, strict=True)
+    assert ends[0] - sizes[0] == 0.0
+    assert all(end - size == before for end, size, before in zip(ends[1:], sizes[1:], ends, strict=False))
+    assert windows(0.0, 1e6, 10.0)[0][1] == 3600.0
+
+
+def test_older_view_is_ignored() -> None:
+    """An event that comes late does not undo what a newer answer said; another object of that name does."""
+    objects = Objects()
+    objects.put(experiment(5, a=5))
+    objects.put(experiment(4, a=4))
+    assert objects.get(KEY)["spec"] == {"a": 5}  # type: ignore[index]
+    objects.put(experiment(1, uid="v", a=1))
+    assert objects.get(KEY)["spec"] == {"a": 1}  # type: ignore[index]
+    objects.remove(experiment(9, uid="u"))
+    assert objects.get(KEY) is not None
+
+
+def test_deployments_wake_their_experiments() -> None:
+    """Control, canary and the canary that Serin will make all lead to the experiment."""
+    store = Store()
+    services = [{"name": "a", "control": {"deployment": "a"}, "canary": {"patch": {}}}]
+    store.experiments.put(experiment(1, services=services))
+    assert store.interested(Key("ns", "a")) == [KEY]
+    assert store.interested(Key("ns", "a-canary")) == [KEY]
+    assert store.interested(Key("other", "a")) == []
+
+
+async def test_one_turn_at_a_time_and_failures_back_off() -> None:
+    """A key never runs twice at once, is run again when woken meanwhile, and a failure does not stop the others."""
+    running, most, turns = 0, 0, []
+    done = asyncio.Event()
+
+    async def turn(key: Key) -> float | None:
+        nonlocal running, most
+        if key.name == "bad":
+            raise RuntimeError("a fault in one experiment")
+        running += 1
+        most = max(most, running)
+        await asyncio.sleep(0)
+        turns.append(key)
+        if len(turns) == 1:
+            scheduler.wake(key)
+        else:
+            done.set()
+        running -= 1
+        return None if len(turns) > 1 else 3600.0
+
+    scheduler = Scheduler(turn)
+    task = asyncio.create_task(scheduler.run())
+    scheduler.wake(Key("ns", "bad"))
+    scheduler.wake(KEY)
+    scheduler.wake(KEY)
+    await asyncio.wait_for(done.wait(), 5)
+    task.cancel()
+    assert turns == [KEY, KEY]
+    assert most == 1
