@@ -136,7 +136,7 @@ class Kube:
         except ApiException as error:
             status = int(error.status or 0)
             raise _refusal(status, error.body) from None
-        except (urllib3.exceptions.HTTPError, OSError, json.JSONDecodeError) as error:
+        except (urllib3.exceptions.HTTPError, OSError, ValueError) as error:
             raise Unavailable(f"the API server did not answer {method} {plural}: {type(error).__name__}") from None
         finally:
             if self.on_call is not None:
@@ -153,7 +153,9 @@ def _path(api_version: str, plural: str, namespace: str | None, name: str = "") 
 def _refusal(status: int, body: object) -> KubeError:
     try:
         text = json.loads(body) if isinstance(body, str | bytes) else {}
-    except json.JSONDecodeError:
+    except ValueError:
         text = {}
-    reason, message = text.get("reason", ""), text.get("message", "")
+    if not isinstance(text, dict):  # a proxy's answer
+        text = {}
+    reason, message = text.get("reason") or "", text.get("message") or ""
     return error_for(status, reason, message or f"the API server answered {status}")

@@ -15,12 +15,14 @@ from serin.api.names import API_VERSION, CANARY, EXPERIMENT_LABEL, KIND, MANAGED
 from serin.api.spec import Service, canary_name
 from serin.engine.observation import Workload
 from serin.kube.client import JSON_PATCH, Kube
-from serin.kube.errors import Conflict, NotFound
+from serin.kube.errors import Conflict, Invalid, NotFound
 from serin.kube.strategic import merged
 
 _log = structlog.get_logger("serin.kube.deployments")
 
 APPS: Final = "apps/v1"
+SOURCE_ANNOTATION: Final = "serin.dev/template"
+"""On a canary that Serin made: the hash of the template that it was made with, before the API server's defaults."""
 _NOT_PART_OF_A_VERSION: Final = frozenset({"pod-template-hash", VARIANT_LABEL})
 
 
@@ -29,7 +31,6 @@ def workload(obj: dict[str, Any] | None) -> Workload | None:
     if obj is None:
         return None
     meta, spec, status = obj["metadata"], obj["spec"], obj.get("status", {})
-    owner = next((each["uid"] for each in meta.get("ownerReferences", ()) if each.get("controller")), "")
     conditions = {each["type"]: each for each in status.get("conditions", ())}
     progressing = conditions.get("Progressing", {})
     failure = conditions.get("ReplicaFailure", {})
@@ -47,9 +48,15 @@ def workload(obj: dict[str, Any] | None) -> Workload | None:
         template_hash=template_hash(spec["template"]),
         deadline_exceeded=progressing.get("reason") == "ProgressDeadlineExceeded",
         deleting="deletionTimestamp" in meta,
-        controller=owner,
+        controller=controller_uid(obj),
         trouble=trouble,
     )
+
+
+def controller_uid(obj: dict[str, Any]) -> str:
+    """The uid of the owner that controls an object; empty when nobody does."""
+    owners = obj["metadata"].get("ownerReferences") or ()
+    return next((str(each["uid"]) for each in owners if each.get("controller")), "")
 
 
 def template_hash(template: dict[str, Any]) -> str:
@@ -92,12 +99,16 @@ def canary_from(
     other controller owns, so neither takes the other's.
     """
     spec = copy.deepcopy(control["spec"])
+    spec.pop("paused", None)
     selector = {**(spec["selector"].get("matchLabels") or {}), VARIANT_LABEL: CANARY}
+    # Without control's expressions a selector that has nothing else would be the role alone, the same for everybody.
+    expressions = [each for each in spec["selector"].get("matchExpressions") or () if each.get("key") != VARIANT_LABEL]
     template = merged(spec["template"], patch)
     labels = template.setdefault("metadata", {}).setdefault("labels", {})
     labels.update(selector)
     template["metadata"].pop("creationTimestamp", None)
-    spec.update({"replicas": 0, "selector": {"matchLabels": selector}, "template": template})
+    wanted: dict[str, Any] = {"matchLabels": selector, **({"matchExpressions": expressions} if expressions else {})}
+    spec.update({"replicas": 0, "selector": wanted, "template": template})
     return {
         "apiVersion": APPS,
         "kind": "Deployment",
@@ -105,6 +116,7 @@ def canary_from(
             "name": name,
             "namespace": control["metadata"]["namespace"],
             "labels": {MANAGED_BY[0]: MANAGED_BY[1], EXPERIMENT_LABEL: experiment},
+            "annotations": {SOURCE_ANNOTATION: template_hash(template)},
             "ownerReferences": [owner],
         },
         "spec": spec,
@@ -129,17 +141,26 @@ class Deployments:
             return None
 
     def ensure_canary(self, namespace: str, service: Service, experiment: dict[str, Any]) -> None:
-        """Makes the canary of a service whose canary is a patch; one that exists is left as it is."""
+        """Makes the canary of a service whose canary is a patch, or gives it the template that the patch now means.
+
+        Raises:
+            Conflict: a Deployment of that name is not this experiment's, so it is left alone.
+        """
         name = canary_name(service)
         control = self.find(namespace, service.control.deployment)
-        if control is None or service.canary.patch is None or self.find(namespace, name) is not None:
+        if control is None or service.canary.patch is None:
             return
         owner = owner_reference(experiment)
         body = canary_from(control, service.canary.patch, name, owner, experiment["metadata"]["name"])
-        try:
+        there = self.find(namespace, name)
+        if there is None:
             self._kube.create(APPS, "deployments", namespace, body)
-        except Conflict:
             return
+        if owner["uid"] != controller_uid(there):
+            raise Conflict(f"Deployment {name} exists and is not of this experiment", 409, "NotOwned")
+        made_with = (there["metadata"].get("annotations") or {}).get(SOURCE_ANNOTATION)
+        if made_with != body["metadata"]["annotations"][SOURCE_ANNOTATION]:
+            self._remake(there, body)
 
     def scale(self, obj: dict[str, Any], replicas: int) -> dict[str, Any]:
         """Sets the size of the very object that was read."""
@@ -195,8 +216,7 @@ class Deployments:
         obj = self.find(namespace, name)
         if obj is None:
             return
-        owners = {each["uid"] for each in obj["metadata"].get("ownerReferences", ()) if each.get("controller")}
-        if experiment_uid in owners:
+        if controller_uid(obj) == experiment_uid:
             try:
                 self._kube.delete(APPS, "deployments", namespace, name, uid=obj["metadata"]["uid"])
             except NotFound:
@@ -204,13 +224,37 @@ class Deployments:
         elif obj["spec"].get("replicas", 1):
             self.scale(obj, 0)
 
+    def _remake(self, there: dict[str, Any], body: dict[str, Any]) -> None:
+        annotations = there["metadata"].get("annotations") or {}
+        self._change(
+            there,
+            {
+                "/spec/template": body["spec"]["template"],
+                "/metadata/annotations": {**annotations, **body["metadata"]["annotations"]},
+            },
+        )
+
     def _replace(self, obj: dict[str, Any], path: str, value: object) -> dict[str, Any]:
+        return self._change(obj, {path: value})
+
+    def _change(self, obj: dict[str, Any], values: dict[str, Any]) -> dict[str, Any]:
         meta = obj["metadata"]
         # The status moves resourceVersion too (pods become ready), so the fence is the generation: it changes with the
         # spec alone, and a Deployment whose spec nobody changed is the one that was read.
         patch = [
             {"op": "test", "path": "/metadata/uid", "value": meta["uid"]},
             {"op": "test", "path": "/metadata/generation", "value": meta["generation"]},
-            {"op": "add", "path": path, "value": value},
+            *({"op": "add", "path": path, "value": value} for path, value in values.items()),
         ]
-        return self._kube.patch(APPS, "deployments", meta["namespace"], meta["name"], patch, JSON_PATCH)
+        try:
+            return self._kube.patch(APPS, "deployments", meta["namespace"], meta["name"], patch, JSON_PATCH)
+        except Invalid as error:
+            # The API server answers a test that fails with 422, as it does a value that is not acceptable.
+            now = self.find(meta["namespace"], meta["name"])
+            if now is None or _fence(now) != _fence(obj):
+                raise Conflict(f"Deployment {meta['name']} changed since it was read", 409, "Conflict") from error
+            raise
+
+
+def _fence(obj: dict[str, Any]) -> tuple[str, int]:
+    return obj["metadata"]["uid"], obj["metadata"]["generation"]

@@ -38,7 +38,8 @@ class Unavailable(KubeError):  # noqa: N818 - the API's own word
 
 def error_for(status: int, reason: str, message: str) -> KubeError:
     """The error class of an HTTP status."""
+    # 410 is a page or a watch that expired, not an object that is absent: asking again helps.
     kinds: dict[int, type[KubeError]] = {
-        400: Invalid, 401: Forbidden, 403: Forbidden, 404: NotFound, 409: Conflict, 410: NotFound, 422: Invalid,
+        400: Invalid, 401: Forbidden, 403: Forbidden, 404: NotFound, 409: Conflict, 422: Invalid,
     }  # fmt: skip
     return kinds.get(status, Unavailable)(message, status, reason)

@@ -72,8 +72,10 @@ class LeaderLease:
         if seen != self._seen:
             self._seen, self._seen_at = seen, now
         foreign = holder not in {"", self.identity}
-        if foreign and now - self._seen_at < float(spec.get("leaseDurationSeconds", self.duration)):
-            return False
+        if foreign:
+            self._renewed = float("-inf")
+            if now - self._seen_at < float(spec.get("leaseDurationSeconds", self.duration)):
+                return False
         if holder != self.identity:
             spec["acquireTime"] = _micro()
             spec["leaseTransitions"] = int(spec.get("leaseTransitions", 0)) + 1

@@ -3,7 +3,7 @@
 from typing import Any
 
 from serin.api.names import API_VERSION, FINALIZER, PLURAL
-from serin.kube.client import JSON_PATCH, Kube
+from serin.kube.client import Kube
 
 
 def patch_status(kube: Kube, namespace: str, name: str, patch: dict[str, Any], resource_version: str) -> dict[str, Any]:
@@ -17,12 +17,13 @@ def patch_status(kube: Kube, namespace: str, name: str, patch: dict[str, Any], r
 
 
 def set_finalizer(kube: Kube, obj: dict[str, Any], *, present: bool) -> dict[str, Any]:
-    """Adds or removes Serin's finalizer; those of others stay."""
+    """Adds or removes Serin's finalizer; those of others stay.
+
+    Raises:
+        Conflict: the object changed since it was read.
+    """
     meta = obj["metadata"]
     others = [each for each in meta.get("finalizers", ()) if each != FINALIZER]
     wanted = [*others, FINALIZER] if present else others
-    patch = [
-        {"op": "test", "path": "/metadata/resourceVersion", "value": meta["resourceVersion"]},
-        {"op": "add", "path": "/metadata/finalizers", "value": wanted},
-    ]
-    return kube.patch(API_VERSION, PLURAL, meta["namespace"], meta["name"], patch, JSON_PATCH)
+    body = {"metadata": {"resourceVersion": meta["resourceVersion"], "finalizers": wanted}}
+    return kube.patch(API_VERSION, PLURAL, meta["namespace"], meta["name"], body)

@@ -2,7 +2,7 @@
 
 The API server merges strategically only into objects that exist; the canary that a patch describes does not exist yet.
 No Python library does it, so here is the part that pod templates need: lists merged by their keys, null and
-`$patch: delete` removing.
+`$patch: delete` removing, `$patch: replace` putting the patch in place of what is there.
 """
 
 import copy
@@ -26,13 +26,14 @@ _KEYS: Final = {
 
 def merged(base: dict[str, Any], patch: dict[str, Any]) -> dict[str, Any]:
     """`base` with `patch` in it; neither is changed."""
-    result = copy.deepcopy(base)
+    patch = dict(patch)
+    result = {} if patch.pop("$patch", "merge") == "replace" else copy.deepcopy(base)
     for key, value in patch.items():
         old = result.get(key)
         if value is None:
             result.pop(key, None)
-        elif isinstance(value, dict) and isinstance(old, dict):
-            result[key] = merged(old, value)
+        elif isinstance(value, dict):
+            result[key] = merged(old if isinstance(old, dict) else {}, value)
         elif isinstance(value, list) and isinstance(old, list) and key in _KEYS:
             result[key] = _merged_list(old, value, _KEYS[key])
         else:
@@ -41,8 +42,11 @@ def merged(base: dict[str, Any], patch: dict[str, Any]) -> dict[str, Any]:
 
 
 def _merged_list(base: list[dict[str, Any]], patch: list[dict[str, Any]], key: str) -> list[dict[str, Any]]:
-    result = list(base)
+    replaces = {"$patch": "replace"} in patch
+    result = [] if replaces else list(base)
     for item in patch:
+        if item == {"$patch": "replace"}:
+            continue
         index = next((i for i, each in enumerate(result) if each.get(key) == item.get(key)), None)
         if item.get("$patch") == "delete":
             if index is not None:

@@ -6,10 +6,11 @@ what the traffic needs. That control is back at full size before the canary lose
 
 from typing import Any, Final
 
+from serin.api.names import MANAGED_BY
 from serin.api.spec import Service, canary_name
 from serin.engine.observation import Problem, RouteReading, Workload
 from serin.kube.client import Kube
-from serin.kube.deployments import Deployments
+from serin.kube.deployments import Deployments, canary_from
 from serin.kube.errors import KubeError, NotFound
 
 _HPA: Final = ("autoscaling/v2", "horizontalpodautoscalers", "HorizontalPodAutoscaler")
@@ -17,8 +18,15 @@ _KEDA: Final = ("keda.sh/v1alpha1", "scaledobjects", "ScaledObject")
 
 
 def target(weight: int, total: int) -> tuple[int, int]:
-    """(control, canary) pods for a weight in percent: the canary has at least one while it has any weight."""
-    canary = 0 if weight == 0 else max(1, round(weight * total / 100))
+    """(control, canary) pods for a weight in percent: each has at least one while it has any weight.
+
+    A single pod can't be split: it stays control's below 100 %, and `check` refuses it.
+    """
+    if weight <= 0:
+        return total, 0
+    if weight >= 100:  # noqa: PLR2004 - percent
+        return 0, total
+    canary = min(max(1, round(weight * total / 100)), max(total - 1, 0))
     return total - canary, canary
 
 
@@ -49,9 +57,16 @@ def read(control: Workload | None, canary: Workload | None, *, weight: int, tota
         weight=share,
         settled=not notes,
         token=token,
-        note=", ".join(notes),
+        note=", ".join(notes) or _granularity(weight, total),
         smallest=100 / total if total else 0.0,
     )
+
+
+def _granularity(weight: int, total: int) -> str:
+    nearest = 100 * target(weight, total)[1] / total if total else 0.0
+    if abs(nearest - weight) < 0.05:  # noqa: PLR2004 - what one decimal shows
+        return ""
+    return f"{nearest:.3g}% is the nearest that {total} pods can give to {weight}%"
 
 
 def _waits_for(role: str, each: Workload | None, want: int) -> str:
@@ -121,9 +136,25 @@ class ReplicasRouter:
                 objects[role] = obj
         if problems:
             return tuple(problems)
-        problems += self._scalers(namespace, service, [name for name in names.values() if name])
+        if names["canary"] is None:
+            problems += self._made(namespace, service, objects)
+        problems += _size_problems(service, objects["control"])
+        problems += self._scalers(namespace, service, [service.control.deployment, canary_name(service)])
         problems += self._service(namespace, service, objects)
         return tuple(problems)
+
+    def _made(self, namespace: str, service: Service, objects: dict[str, dict[str, Any]]) -> list[Problem]:
+        """Adds the canary as it will be made to `objects`; a Deployment of its name that is not Serin's is refused."""
+        name, control = canary_name(service), objects["control"]
+        there = self._deployments.find(namespace, name)
+        objects["canary"] = canary_from(control, service.canary.patch or {}, name, {}, "")
+        if there is None or (there["metadata"].get("labels") or {}).get(MANAGED_BY[0]) == MANAGED_BY[1]:
+            return []
+        text = (
+            f"{service.name}: Deployment {name} exists and was not made by Serin: delete it, or write"
+            f" canary: {{deployment: {name}}} to use it as the canary"
+        )
+        return [Problem("CanaryNameTaken", text)]
 
     def _scalers(self, namespace: str, service: Service, names: list[str]) -> list[Problem]:
         found = []
@@ -160,6 +191,17 @@ class ReplicasRouter:
             f" split its traffic: give one Service a selector that both match ({hint})"
         )
         return [Problem("NoSharedService", text)]
+
+
+def _size_problems(service: Service, control: dict[str, Any]) -> list[Problem]:
+    total = service.traffic.replicas.total if service.traffic.replicas is not None else None
+    if (total or _size(control)) >= 2:  # noqa: PLR2004 - one for each side
+        return []
+    text = (
+        f"{service.name}: Deployment {control['metadata']['name']} has {_size(control)} of the at least 2 pods that a"
+        " split needs: scale it up, or write traffic: {type: Replicas, replicas: {total: 10}}"
+    )
+    return [Problem("TooFewPods", text)]
 
 
 def _size(obj: dict[str, Any]) -> int:
