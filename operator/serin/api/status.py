@@ -153,9 +153,9 @@ def parse_status(status: object) -> Status:
 
 
 def status_to_json(status: Status) -> dict[str, Any]:
-    """The inverse of `parse_status`."""
-    result: dict[str, Any] = msgspec.to_builtins(status)
-    return result
+    """The inverse of `parse_status`, as the API server gives it back: lists, no tuples; a weight even of 0."""
+    result: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(status))
+    return {**result, "weight": status.weight}
 
 
 def merge_patch(before: dict[str, Any], after: dict[str, Any]) -> dict[str, Any]:

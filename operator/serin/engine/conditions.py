@@ -53,9 +53,11 @@ def with_conditions(
 
 def with_transition(before: Status, after: Status, now: float) -> tuple[Status, tuple[EventNote, ...]]:
     """Notes a change of phase or stage, and the Event for it."""
-    if (before.phase, before.stage, before.run_id) == (after.phase, after.stage, after.run_id) and before.transitions:
-        return after, ()
-    if before.phase == after.phase and not after.stage and before.run_id == after.run_id and before.transitions:
+    # Before anything was touched, a canary that appears makes another run of the same wish: nothing happened yet.
+    same_run = before.run_id == after.run_id or before.phase in {Phase.PENDING, Phase.PREPARING}
+    moved = before.phase != after.phase or after.stage not in {"", before.stage}
+    refused_otherwise = after.phase is Phase.PENDING and before.reason != after.reason
+    if before.transitions and same_run and not moved and not refused_otherwise:
         return after, ()
     to = f"{after.phase}({after.stage} {after.weight}%)" if after.phase is Phase.PROGRESSING else str(after.phase)
     note = Transition(time=timestamp(now), to=to, reason=after.reason or str(after.phase), message=after.message)
