@@ -68,13 +68,13 @@ images: venv cluster ## Build the images and put them into the cluster
 	@$(CLUSTER) images
 	@$(CLUSTER) load
 
-install: images ## Install Serin, Prometheus and the two services into the cluster
+install: venv ## Install Serin, Prometheus and the two services into the cluster
 	@$(BIN)/python -m tests.demo --install-only
 
-demo: images ## Cluster, Serin, two services under load, three experiments, live
+demo: venv ## Cluster, Serin, two services under load, three experiments, live
 	@$(BIN)/python -m tests.demo $(DEMO_ARGS)
 
-record: images ## The demo, and what kubectl shows in every phase, into docs/phases
+record: venv ## The demo, and what kubectl shows in every phase, into docs/phases
 	@$(BIN)/python -m tests.demo --record docs/phases $(DEMO_ARGS)
 
 lock: venv ## Pin every dependency again, with hashes
