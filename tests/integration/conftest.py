@@ -1,0 +1,32 @@
+"""What integration tests share: one control plane for the session, and a namespace for each test."""
+
+import secrets
+from collections.abc import Iterator
+
+import pytest
+
+from serin.kube.client import Kube
+from tests.integration.cluster_plane import Plane, control_plane
+
+
+@pytest.fixture(scope="session")
+def plane(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Plane]:
+    """A real API server with its controllers, without nodes."""
+    with control_plane(tmp_path_factory.mktemp("plane")) as running:
+        yield running
+
+
+@pytest.fixture
+def kube(plane: Plane) -> Iterator[Kube]:
+    """An administrator's client."""
+    made = plane.connect()
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def namespace(kube: Kube) -> str:
+    """A namespace of the test's own."""
+    name = f"test-{secrets.token_hex(4)}"
+    kube.create("v1", "namespaces", None, {"metadata": {"name": name}})
+    return name
