@@ -153,9 +153,9 @@ def parse_status(status: object) -> Status:
 
 
 def status_to_json(status: Status) -> dict[str, Any]:
-    """The inverse of `parse_status`, as the API server gives it back: lists, no tuples; a weight even of 0."""
+    """The inverse of `parse_status`, as the API server gives it back: lists, no tuples; columns always."""
     result: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(status))
-    return {**result, "weight": status.weight}
+    return {**result, "phase": str(status.phase), "weight": status.weight}
 
 
 def merge_patch(before: dict[str, Any], after: dict[str, Any]) -> dict[str, Any]:

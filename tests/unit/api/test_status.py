@@ -42,10 +42,10 @@ def test_nothing_changed_is_an_empty_patch(value: dict[str, Any]) -> None:
 
 
 def test_a_status_survives_the_api_server() -> None:
-    """What is written is read back the same; defaults are left out, but for the weight, whose column shows 0."""
+    """What is written is read back the same; defaults are left out, but for those that have a column."""
     status = Status(phase=Phase.PROGRESSING, weight=5, step=Step(number=1, action="weight", started_at="t"))
     assert parse_status(status_to_json(status)) == status
-    assert status_to_json(Status()) == {"weight": 0}
+    assert status_to_json(Status()) == {"phase": "Pending", "weight": 0}
 
 
 @pytest.mark.parametrize("broken", [None, {}, {"phase": "Nonsense"}, {"weight": "many"}, [], "text"])
