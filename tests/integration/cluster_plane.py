@@ -1,7 +1,7 @@
 """A control plane of plain processes: etcd, kube-apiserver and kube-controller-manager on loopback.
 
-There is no kubelet: Deployments get ReplicaSets and pods, and the pods stay Pending. A test that needs ready pods writes
-their status itself, and the controllers count them. Everything else is the real thing, fences and RBAC included.
+There is no kubelet: Deployments get ReplicaSets and pods, and the pods stay Pending. A test that needs ready pods
+writes their status itself, and the controllers count them. Everything else is the real thing, fences and RBAC included.
 """
 
 import contextlib
