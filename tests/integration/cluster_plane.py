@@ -13,7 +13,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import yaml
@@ -28,10 +28,11 @@ _SECONDS = 90.0
 
 @dataclass(frozen=True)
 class Plane:
-    """A running control plane, with the token of an administrator."""
+    """A running control plane, with the tokens of an administrator and of the operator's account."""
 
     host: str
-    token: str
+    token: str = field(repr=False)
+    operator: str = field(repr=False)
     ca: Path
     kubeconfig: Path
 
@@ -146,10 +147,13 @@ def control_plane(folder: Path) -> Iterator[Plane]:
     """Start the three processes with their data in `folder`; they end with the context."""
     programs = binaries()
     client_port, peer_port, api_port, manager_port = _ports(4)
-    token, certificates = secrets.token_hex(16), folder / "certificates"
+    token, operator, certificates = secrets.token_hex(16), secrets.token_hex(16), folder / "certificates"
     tokens, key = folder / "tokens.csv", folder / "accounts.key"
     tokens.touch(mode=0o600)
-    tokens.write_text(f"{token},admin,admin,system:masters\n")
+    tokens.write_text(
+        f"{token},admin,admin,system:masters\n"
+        f"{operator},system:serviceaccount:serin-system:serin,operator,system:serviceaccounts\n"
+    )
     subprocess.run(["openssl", "genrsa", "-out", str(key), "2048"], check=True, capture_output=True)
     etcd = [
         str(programs / "etcd"),
@@ -192,7 +196,7 @@ def control_plane(folder: Path) -> Iterator[Plane]:
         api = stack.enter_context(_process(server, folder / "apiserver.log"))
         _await_ready(api_port, ca, api, folder / "apiserver.log")
         stack.enter_context(_process(manager, folder / "manager.log"))
-        plane = Plane(host, token, ca, config)
+        plane = Plane(host, token, operator, ca, config)
         kube = plane.connect()
         stack.callback(kube.close)
         install_crds(kube)
