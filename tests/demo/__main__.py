@@ -9,7 +9,7 @@ from pathlib import Path
 from rich.console import Console
 
 from tests.demo import install as installing
-from tests.demo.experiment import DEMO, Experiment, manifest
+from tests.demo.experiment import DEMO, Experiment, with_faults
 from tests.demo.findings import Finding, find
 from tests.demo.follow import Seen, diagnosis, ended, follow, under_load
 from tests.demo.kubectl import NAMESPACE, KubectlError, apply, environment, kubectl
@@ -40,12 +40,11 @@ async def run_one(experiment: Experiment, options: argparse.Namespace, console: 
     """Run one experiment from a clean start to its end, under load all the time."""
     say = console.print
     say(f"\n[bold]{experiment.name}: {experiment.title}[/]")
-    await kubectl("-n", NAMESPACE, "delete", "cex", experiment.name, "--ignore-not-found", wait=180)
-    await installing.reset(lambda line: say(f"  {line}", highlight=False), experiment.faults)
+    await installing.reset(lambda line: say(f"  {line}", highlight=False))
     seen = Seen(experiment.name)
     async with under_load(options.rate) as load:
         await asyncio.sleep(FIRST_ANSWERS)
-        await apply(manifest(experiment.name))
+        await apply(with_faults(experiment))
         with View(console, experiment, load.report) as view:
 
             async def on_look(look: Seen) -> None:

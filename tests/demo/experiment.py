@@ -15,7 +15,8 @@ class Experiment:
         name: Name of the CanaryExperiment.
         title: What is tried, in a sentence.
         ends: The phase in which it should end.
-        faults: What is wrong with recommendation's canary.
+        faults: What is wrong with recommendation's canary. A good canary is the Deployment that is there; a bad one is
+            made by Serin from control and a patch, so the demo shows both ways of having a canary.
     """
 
     name: str
@@ -31,6 +32,24 @@ DEMO = (
 )
 
 
+def with_faults(experiment: Experiment) -> dict[str, Any]:
+    """Return the experiment's manifest."""
+    if not experiment.faults:
+        return manifest(experiment.name)
+    env = [{"name": name, "value": value} for name, value in experiment.faults.items()]
+    patched = {"patch": {"spec": {"containers": [{"name": "service", "env": env}]}}}
+    services = [
+        {"name": "recommendation", "control": {"deployment": "recommendation"}, "canary": patched},
+        {"name": "conversation", "control": {"deployment": "conversation"}, "canary": own_canary("conversation")},
+    ]
+    return manifest(experiment.name, services=services)
+
+
+def own_canary(service: str) -> dict[str, str]:
+    """Return the canary that is a Deployment of the user's."""
+    return {"deployment": f"{service}-phase4"}
+
+
 def manifest(name: str, *, namespace: str = NAMESPACE, **spec: Any) -> dict[str, Any]:
     """Return the CanaryExperiment over both services; `spec` replaces whole fields of it."""
     return {
@@ -39,7 +58,7 @@ def manifest(name: str, *, namespace: str = NAMESPACE, **spec: Any) -> dict[str,
         "metadata": {"name": name, "namespace": namespace},
         "spec": {
             "services": [
-                {"name": service, "control": {"deployment": service}, "canary": {"deployment": f"{service}-phase4"}}
+                {"name": service, "control": {"deployment": service}, "canary": own_canary(service)}
                 for service in SERVICES
             ],
             "stages": [

@@ -43,6 +43,8 @@ async def install(say: Say) -> None:
         KubectlError: it could not be applied, or something does not become ready.
     """
     begun = time.monotonic()
+    # An ended experiment begins a new run when its canary's template changes, as a new image does below.
+    await _forget_experiments()
     say(f"kubectl apply -k {OVERLAY}")
     await _apply_overlay()
     for tag, deployments in _images().items():
@@ -51,6 +53,14 @@ async def install(say: Say) -> None:
             await annotate_template(namespace, name, {IMAGE_ID: image or "unknown"})
     await settled(say)
     say(f"Everything runs, after {time.monotonic() - begun:.0f} s.")
+
+
+async def _forget_experiments() -> None:
+    try:
+        await kubectl("-n", NAMESPACE, "delete", "cex", "--all", wait=180)
+    except KubectlError as error:
+        if "the server doesn't have a resource type" not in str(error):
+            raise
 
 
 async def _apply_overlay() -> None:
