@@ -1,6 +1,6 @@
 """The operator itself: watches, looks at each experiment in its time, and carries out what `decide` answers.
 
-Map: `main` start and stop, `handlers` kopf's watches, `store` the latest objects, `scheduler` whose turn it is,
-`observe` the picture for a decision, `act` its effects, `reconcile` the five lines that join them, `health` probes and
-metrics.
+Map: `main` start and stop, `handlers` kopf's watches, `store` the latest objects, `sync` lists beside the watches,
+`scheduler` whose turn it is, `observe` the picture for a decision, `act` its effects, `reconcile` the five lines that
+join them, `health` probes and metrics.
 """

@@ -73,6 +73,7 @@ class Actor:
         name = revision_name(obj["metadata"]["name"], service.name, run_id)
         control = self.deployments.find(namespace, service.control.deployment)
         if control is None:
+            _log.warning("act without effect: control is gone", act=str(act), namespace=namespace)
             return
         if isinstance(act, KeepTemplate):
             self.deployments.keep_template(namespace, name, control, obj)

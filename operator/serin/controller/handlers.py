@@ -37,22 +37,23 @@ def registry(store: Store, scheduler: Scheduler) -> kopf.OperatorRegistry:
 
     @kopf.on.event(GROUP, VERSION, PLURAL, registry=handlers)
     async def experiment(event: Any, **_: Any) -> None:
-        obj = _take(store.experiments, event)
-        scheduler.wake(key_of(obj))
+        obj, news = _take(store.experiments, event)
+        if news:
+            scheduler.wake(key_of(obj))
 
     @kopf.on.event("apps", "v1", "deployments", registry=handlers)
     async def deployment(event: Any, **_: Any) -> None:
-        obj = _take(store.deployments, event)
-        for key in store.interested(key_of(obj)):
+        obj, news = _take(store.deployments, event)
+        for key in store.interested(key_of(obj)) if news else ():
             scheduler.wake(key, _SETTLING)
 
     return handlers
 
 
-def _take(objects: Objects, event: Any) -> dict[str, Any]:
+def _take(objects: Objects, event: Any) -> tuple[dict[str, Any], bool]:
+    """The object, and whether it is news: the echo of our own write wakes nobody."""
     obj: dict[str, Any] = copy.deepcopy(dict(event["object"]))
     if event["type"] == "DELETED":
         objects.remove(obj)
-    else:
-        objects.put(obj)
-    return obj
+        return obj, True
+    return obj, objects.put(obj)

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 import kopf
 import structlog
+import uvloop
 
 from serin.controller.act import Actor
 from serin.controller.handlers import registry
@@ -20,6 +21,7 @@ from serin.controller.observe import Observer
 from serin.controller.reconcile import Reconciler
 from serin.controller.scheduler import Scheduler
 from serin.controller.store import Store
+from serin.controller.sync import Sync
 from serin.kube.client import Kube
 from serin.kube.deployments import Deployments
 from serin.kube.lease import LeaderLease
@@ -62,14 +64,12 @@ class Settings:
 def main() -> int:
     """Runs the operator until it is told to stop; the exit code."""
     _configure_logs()
-    return asyncio.run(_run(Settings.read()))
+    return uvloop.run(_run(Settings.read()))
 
 
 async def _run(settings: Settings) -> int:
     stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop.set)
+    _on_signals(stop)
     kube = Kube.connect()
     kube.on_call = METRICS.called
     lease = LeaderLease(kube, settings.home, "serin", settings.identity)
@@ -80,26 +80,22 @@ async def _run(settings: Settings) -> int:
         actor = Actor(kube, deployments, router)
         reconciler = Reconciler(kube, store, observer, actor, lease, executor, settings.identity)
         scheduler = Scheduler(reconciler.reconcile)
-        server = await serve(settings.port, store, lambda: scheduler.alive_at, lambda: True, lease.held)
+        sync = Sync(kube, store, scheduler, settings.watched)
+        server = await serve(
+            settings.port, store, lambda: scheduler.alive_at, lambda: sync.done or not lease.held(), lease.held
+        )
         try:
-            return await _lead(settings, stop, lease, store, scheduler, executor)
+            return await _lead(settings, stop, lease, sync)
         finally:
             await server.cleanup()
             source.close()
 
 
-async def _lead(
-    settings: Settings,
-    stop: asyncio.Event,
-    lease: LeaderLease,
-    store: Store,
-    scheduler: Scheduler,
-    executor: ThreadPoolExecutor,
-) -> int:
-    loop = asyncio.get_running_loop()
+async def _lead(settings: Settings, stop: asyncio.Event, lease: LeaderLease, sync: Sync) -> int:
+    scheduler = sync.scheduler
     turns = asyncio.create_task(scheduler.run())
     waiting = False
-    while not stop.is_set() and not await loop.run_in_executor(executor, lease.acquire):
+    while not stop.is_set() and not await asyncio.to_thread(lease.acquire):
         if not waiting:
             _log.info("another holds the lease, standing by", lease=f"{settings.home}/serin")
             waiting = True
@@ -109,36 +105,54 @@ async def _lead(
         return 0
     _log.info("leading", identity=settings.identity)
     ended = asyncio.Event()
-    watches = asyncio.create_task(
-        kopf.operator(
-            registry=registry(store, scheduler),
-            clusterwide=not settings.watched,
-            namespaces=[settings.watched] if settings.watched else [],
-            standalone=True,
-            stop_flag=ended,
-        )
-    )
-    code = await _keep(lease, stop, watches, executor)
-    ended.set()
-    await scheduler.drain(8.0)
+    watches = asyncio.create_task(_watch(settings, stop, ended, sync))
+    code = await _keep(lease, stop, watches)
+    # Turns end before the watches: when kopf ends, it cancels whatever tasks it finds.
+    drained = await scheduler.drain(8.0)
     turns.cancel()
+    ended.set()
     with contextlib.suppress(asyncio.CancelledError, Exception):
         await asyncio.wait_for(watches, 5.0)
-    if code == 0:
-        await loop.run_in_executor(executor, lease.release)
+    if code == 0 and drained:
+        # A turn that is still under way may yet act: the lease then runs out by itself.
+        await asyncio.to_thread(lease.release)
     return code
 
 
-async def _keep(
-    lease: LeaderLease, stop: asyncio.Event, watches: "asyncio.Task[None]", executor: ThreadPoolExecutor
-) -> int:
+async def _watch(settings: Settings, stop: asyncio.Event, ended: asyncio.Event, sync: Sync) -> None:
+    """Fills the store, then follows it until `ended`."""
+    await sync.once()
+    again = asyncio.create_task(sync.forever())
+    others = asyncio.all_tasks()
+    tasks = await kopf.spawn_tasks(
+        registry=registry(sync.store, sync.scheduler),
+        clusterwide=not settings.watched,
+        namespaces=[settings.watched] if settings.watched else [],
+        standalone=True,
+        stop_flag=ended,
+    )
+    # Kopf has set its own, which would end the watches at once and leave the lease to run out.
+    _on_signals(stop)
+    try:
+        await kopf.run_tasks(tasks, ignored=others)
+    finally:
+        again.cancel()
+
+
+def _on_signals(stop: asyncio.Event) -> None:
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+
+
+async def _keep(lease: LeaderLease, stop: asyncio.Event, watches: "asyncio.Task[None]") -> int:
     """Renews the Lease until the process is told to stop, loses it, or its watches end."""
     while not stop.is_set():
         await _pause(stop, lease.duration / 5)
         if watches.done():
             _log.error("the watches ended", error=str(watches.exception()) if not watches.cancelled() else "cancelled")
             return 1
-        await asyncio.get_running_loop().run_in_executor(executor, lease.acquire)
+        # In a thread of its own: slow calls of looks must not keep the lease from being renewed.
+        await asyncio.to_thread(lease.acquire)
         if not lease.held():
             _log.error("the lease was lost; stopping, so that only its holder acts")
             return LOST_LEASE

@@ -165,10 +165,11 @@ class Observer:
     def _in_use(self, obj: dict[str, Any]) -> tuple[Problem, ...]:
         """Two experiments on one Deployment would undo each other: the later one waits."""
         mine, meta = deployment_names(obj), obj["metadata"]
-        for other in self.store.experiments:
-            theirs = other["metadata"]
-            if theirs["namespace"] != meta["namespace"] or theirs["uid"] == meta["uid"]:
+        for key in sorted({user for name in mine for user in self.store.interested(Key(meta["namespace"], name))}):
+            other = self.store.experiments.get(key)
+            if other is None or other["metadata"]["uid"] == meta["uid"]:
                 continue
+            theirs = other["metadata"]
             done = other.get("status", {}).get("phase") in TERMINAL
             earlier = (theirs["creationTimestamp"], theirs["name"]) < (meta["creationTimestamp"], meta["name"])
             shared = sorted(mine & deployment_names(other))

@@ -9,12 +9,13 @@ from typing import Any, Final
 
 import structlog
 
+from serin.api.names import API_VERSION, PLURAL
 from serin.api.spec import InvalidSpecError, Spec, parse_spec
 from serin.api.status import TERMINAL, Phase, Status, merge_patch, parse_status, status_to_json
 from serin.controller.act import Actor
 from serin.controller.health import METRICS
 from serin.controller.observe import Observer, target
-from serin.controller.scheduler import due_look
+from serin.controller.scheduler import due_look, jittered
 from serin.controller.store import Key, Store, names_of
 from serin.engine import run
 from serin.engine.decide import decide
@@ -80,6 +81,7 @@ class Reconciler:
         self._measure(key, obj, readable, status)
         observation = await self.observer.observe(obj, readable, status, now)
         decision = decide(spec, status, observation, now)
+        METRICS.looked(observation.looks, time.time())
         METRICS.decided(decision)
         obj = await self._intend(key, obj, decision)
         if obj is None:
@@ -139,13 +141,16 @@ class Reconciler:
         for service in spec.services:
             for name in names_of(service):
                 found = await self._call(self.actor.deployments.find, namespace, name)
+                known = self.store.deployments.get(Key(namespace, name))
                 if found is not None:
                     self.store.deployments.put(found)
+                elif known is not None:
+                    self.store.deployments.remove(known)
         await self._refresh(Key(namespace, obj["metadata"]["name"]), obj["metadata"])
 
     async def _refresh(self, key: Key, meta: dict[str, Any]) -> None:
         try:
-            fresh = await self._call(self.kube.get, "serin.dev/v1alpha1", "canaryexperiments", key.namespace, key.name)
+            fresh = await self._call(self.kube.get, API_VERSION, PLURAL, key.namespace, key.name)
         except NotFound:
             known = self.store.experiments.get(key)
             if known is not None and known["metadata"]["uid"] == meta["uid"]:
@@ -178,7 +183,7 @@ class Reconciler:
         if spec is not None and phase in _COUNTS and decision.status.phase not in TERMINAL:
             look = due_look(now, spec.analysis.interval.seconds)
             return min(look, decision.wake_after)
-        return decision.wake_after
+        return jittered(decision.wake_after)
 
     def _forget(self, key: Key) -> None:
         self._memory.pop(key, None)

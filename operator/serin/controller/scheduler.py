@@ -6,6 +6,7 @@ A timer per experiment would cost a task each and start them all at the same mom
 import asyncio
 import heapq
 import math
+import random
 import time
 from collections.abc import Awaitable, Callable
 from typing import Final
@@ -16,6 +17,8 @@ from serin.controller.store import Key
 
 _FIRST_BACKOFF: Final = 1.0
 _LONGEST_BACKOFF: Final = 60.0
+_SOONEST: Final = 0.05
+_JITTER: Final = 0.1
 _AGAIN: Final = 0.3
 """Seconds until the next turn when something changed during this one."""
 
@@ -35,6 +38,16 @@ def due_look(now: float, interval: float) -> float:
     return (math.floor((now - lag) / interval) + 1) * interval + lag - now
 
 
+def backoff(failures: int) -> float:
+    """Seconds until the next turn after so many failures in a row: doubled each time, up to a minute."""
+    return min(_LONGEST_BACKOFF, _FIRST_BACKOFF * 2.0 ** min(failures - 1, 10))
+
+
+def jittered(seconds: float) -> float:
+    """Up to a tenth more, so that those who failed or waited together do not come back together."""
+    return seconds * (1 + _JITTER * random.random())  # noqa: S311 - spreads load, keeps no secret
+
+
 class Scheduler:
     """Runs `reconcile` for each key when it is due.
 
@@ -51,13 +64,15 @@ class Scheduler:
         self._running: set[Key] = set()
         self._again: set[Key] = set()
         self._failures: dict[Key, int] = {}
+        self._closing = False
         self._changed = asyncio.Event()
         self._tasks: set[asyncio.Task[None]] = set()
         self.alive_at = time.monotonic()
 
     def wake(self, key: Key, after: float = 0.0) -> None:
         """Makes `key` due in `after` seconds at the latest."""
-        if key in self._running and after <= 0:
+        if key in self._running:
+            # It may have read what it looks at before this came; when it ends, it says when it wants to be next.
             self._again.add(key)
             return
         due = time.monotonic() + after
@@ -65,11 +80,6 @@ class Scheduler:
             self._due[key] = due
             heapq.heappush(self._heap, (due, key))
             self._changed.set()
-
-    def forget(self, key: Key) -> None:
-        """Takes a key out."""
-        self._due.pop(key, None)
-        self._failures.pop(key, None)
 
     async def run(self) -> None:
         """Until cancelled."""
@@ -83,15 +93,18 @@ class Scheduler:
             except TimeoutError:
                 continue
 
-    async def drain(self, seconds: float) -> None:
-        """Waits for the turns that are under way, at most `seconds`."""
-        if self._tasks:
-            await asyncio.wait(self._tasks, timeout=seconds)
+    async def drain(self, seconds: float) -> bool:
+        """Starts nothing any more, and waits at most `seconds` for the turns under way; True when all have ended."""
+        self._closing = True
+        if not self._tasks:
+            return True
+        _, left = await asyncio.wait(self._tasks, timeout=seconds)
+        return not left
 
     def _start_due(self) -> float:
         """Starts what is due; the seconds until something else is."""
         now = time.monotonic()
-        while self._heap:
+        while self._heap and not self._closing:
             due, key = self._heap[0]
             if self._due.get(key) != due:
                 heapq.heappop(self._heap)
@@ -107,18 +120,24 @@ class Scheduler:
         return math.inf
 
     async def _turn(self, key: Key) -> None:
+        soonest, after = _SOONEST, None
         async with self._slots:
+            # Whatever woke it until here is seen by this turn.
+            self._again.discard(key)
             try:
-                after = await self._reconcile(key)
+                if not self._closing:
+                    after = await self._reconcile(key)
                 self._failures.pop(key, None)
             except Exception:  # noqa: BLE001 - one experiment's fault must not stop the others
                 failures = self._failures[key] = self._failures.get(key, 0) + 1
-                after = min(_LONGEST_BACKOFF, _FIRST_BACKOFF * 2 ** (failures - 1))
-                _log.exception("look failed", namespace=key.namespace, experiment=key.name, retry_in=after)
+                after = jittered(backoff(failures))
+                # Its own writes wake it too: without a pause, a look that fails after a write would never rest.
+                soonest = _FIRST_BACKOFF
+                _log.exception("look failed", namespace=key.namespace, experiment=key.name, retry_in=round(after, 1))
             finally:
                 self._running.discard(key)
         if key in self._again:
             self._again.discard(key)
-            after = min(after, _AGAIN) if after is not None else None
+            after = _AGAIN if after is None else min(after, _AGAIN)
         if after is not None:
-            self.wake(key, max(after, 0.05))
+            self.wake(key, max(after, soonest))

@@ -28,13 +28,16 @@ class Objects:
     def __init__(self) -> None:
         self._objects: dict[Key, dict[str, Any]] = {}
 
-    def put(self, obj: dict[str, Any]) -> None:
-        """Keeps `obj` unless a later version of the same object is known."""
+    def put(self, obj: dict[str, Any]) -> bool:
+        """Keeps `obj` unless it, or a later version of the same object, is known; True when it was news."""
         key = key_of(obj)
         known = self._objects.get(key)
-        if known is None or known["metadata"]["uid"] != obj["metadata"]["uid"] or _version(obj) >= _version(known):
-            obj["metadata"].pop("managedFields", None)
-            self._objects[key] = obj
+        same = known is not None and known["metadata"]["uid"] == obj["metadata"]["uid"]
+        if known is not None and same and _version(obj) <= _version(known):
+            return False
+        obj["metadata"].pop("managedFields", None)
+        self._objects[key] = obj
+        return True
 
     def remove(self, obj: dict[str, Any]) -> None:
         """Forgets an object that was deleted; one of the same name that came after it stays."""
@@ -53,21 +56,52 @@ class Objects:
         return len(self._objects)
 
 
+class Experiments(Objects):
+    """Experiments, and an index from Deployments to those that name them: a Deployment changes often."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._names: dict[Key, set[Key]] = {}
+        self._users: dict[Key, set[Key]] = {}
+
+    def put(self, obj: dict[str, Any]) -> bool:
+        """As `Objects.put`."""
+        news = super().put(obj)
+        if news:
+            self._index(key_of(obj), {Key(obj["metadata"]["namespace"], name) for name in deployment_names(obj)})
+        return news
+
+    def remove(self, obj: dict[str, Any]) -> None:
+        """As `Objects.remove`."""
+        super().remove(obj)
+        if self.get(key_of(obj)) is None:
+            self._index(key_of(obj), set())
+
+    def users(self, deployment: Key) -> list[Key]:
+        """The experiments that name a Deployment."""
+        return sorted(self._users.get(deployment, ()))
+
+    def _index(self, experiment: Key, names: set[Key]) -> None:
+        for name in self._names.pop(experiment, set()) - names:
+            self._users[name].discard(experiment)
+            if not self._users[name]:
+                del self._users[name]
+        for name in names:
+            self._users.setdefault(name, set()).add(experiment)
+        if names:
+            self._names[experiment] = names
+
+
 class Store:
     """All that the operator watches."""
 
     def __init__(self) -> None:
-        self.experiments = Objects()
+        self.experiments = Experiments()
         self.deployments = Objects()
 
     def interested(self, deployment: Key) -> list[Key]:
         """The experiments that a change of a Deployment concerns."""
-        return [
-            key_of(experiment)
-            for experiment in self.experiments
-            if experiment["metadata"]["namespace"] == deployment.namespace
-            and deployment.name in deployment_names(experiment)
-        ]
+        return self.experiments.users(deployment)
 
 
 def deployment_names(experiment: dict[str, Any]) -> set[str]:
