@@ -1,12 +1,11 @@
 """The operator as a process against a real API server, with the rights of its manifest and no others.
 
-There are no controllers and no nodes beside it: what is tested here is what it says, and how it starts and stops.
+There are no nodes: what is tested here is what it says, and how it starts and stops.
 """
 
 import contextlib
 import json
 import os
-import shutil
 import signal
 import socket
 import subprocess
@@ -22,9 +21,8 @@ from typing import Any
 import pytest
 import yaml
 
-REPOSITORY = Path(__file__).resolve().parents[2]
-BINARIES = Path(os.environ.get("SERIN_CACHE", Path.home() / ".cache" / "serin")) / "bin"
-PROGRAMS = ("etcd", "kube-apiserver", "kubectl")
+from tests.cluster.places import REPOSITORY, from_environment
+from tests.integration.cluster_plane import control_plane
 
 
 def free_port() -> int:
@@ -46,8 +44,8 @@ def until(seen: Callable[[], Any], what: str, seconds: float = 30.0) -> Any:
 
 
 @dataclass
-class Plane:
-    """An API server, and who may ask it."""
+class Cluster:
+    """A control plane, and who may ask it."""
 
     admin: Path
     operator: Path
@@ -55,7 +53,7 @@ class Plane:
 
     def kubectl(self, *words: str, given: object = None) -> str:
         """Run kubectl as the administrator; its output."""
-        command = [str(BINARIES / "kubectl"), f"--kubeconfig={self.admin}", *words]
+        command = [str(from_environment().bin / "kubectl"), f"--kubeconfig={self.admin}", *words]
         text = None if given is None else json.dumps(given)
         done = subprocess.run(command, input=text, capture_output=True, text=True, timeout=60, check=False)
         assert done.returncode == 0, done.stderr
@@ -73,24 +71,6 @@ class Plane:
         return self.kubectl(*words, "jsonpath={.spec.holderIdentity}")
 
 
-def _kubeconfig(path: Path, port: int, authority: Path, token: str) -> Path:
-    config = {
-        "apiVersion": "v1",
-        "kind": "Config",
-        "clusters": [
-            {
-                "name": "plane",
-                "cluster": {"server": f"https://127.0.0.1:{port}", "certificate-authority": str(authority)},
-            }
-        ],
-        "users": [{"name": "user", "user": {"token": token}}],
-        "contexts": [{"name": "plane", "context": {"cluster": "plane", "user": "user"}}],
-        "current-context": "plane",
-    }
-    path.write_text(yaml.safe_dump(config))
-    return path
-
-
 @contextlib.contextmanager
 def _process(log: Path, *command: str, env: dict[str, str] | None = None) -> Iterator[subprocess.Popen[bytes]]:
     with log.open("wb") as out, subprocess.Popen(command, stdout=out, stderr=out, env=env) as process:
@@ -105,62 +85,19 @@ def _process(log: Path, *command: str, env: dict[str, str] | None = None) -> Ite
 
 
 @pytest.fixture(scope="module")
-def plane(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Plane]:
-    """Etcd and an API server on the loopback, with the CRD, the operator's rights and its namespace."""
-    missing = [name for name in PROGRAMS if not (BINARIES / name).exists()]
-    if missing:
-        pytest.fail(f"{', '.join(missing)} not in {BINARIES}: run python3 -m tests.cluster up")
-    home = tmp_path_factory.mktemp("plane")
-    store, peer, port = (free_port() for _ in range(3))
-    tokens, key = home / "tokens.csv", home / "key.pem"
-    tokens.write_text(
-        'admin-token,admin,admin,"system:masters"\noperator-token,system:serviceaccount:serin-system:serin,serin\n'
-    )
-    openssl = shutil.which("openssl")
-    assert openssl, "openssl is not installed"
-    subprocess.run([openssl, "genrsa", "-out", str(key), "2048"], check=True, capture_output=True)
-    etcd = (
-        str(BINARIES / "etcd"),
-        f"--data-dir={home / 'etcd'}",
-        f"--listen-client-urls=http://127.0.0.1:{store}",
-        f"--advertise-client-urls=http://127.0.0.1:{store}",
-        f"--listen-peer-urls=http://127.0.0.1:{peer}",
-        "--unsafe-no-fsync",
-    )
-    server = (
-        str(BINARIES / "kube-apiserver"),
-        f"--etcd-servers=http://127.0.0.1:{store}",
-        f"--cert-dir={home / 'certs'}",
-        "--bind-address=127.0.0.1",
-        f"--secure-port={port}",
-        f"--token-auth-file={tokens}",
-        "--authorization-mode=RBAC",
-        "--service-account-issuer=https://plane",
-        f"--service-account-key-file={key}",
-        f"--service-account-signing-key-file={key}",
-        "--service-cluster-ip-range=10.0.0.0/24",
-        "--disable-admission-plugins=ServiceAccount",
-    )
-    with _process(home / "etcd.log", *etcd), _process(home / "server.log", *server) as api:
-        authority = home / "certs" / "apiserver.crt"
-        made = Plane(
-            _kubeconfig(home / "admin", port, authority, "admin-token"),
-            _kubeconfig(home / "operator", port, authority, "operator-token"),
-            home,
-        )
-
-        def ready() -> bool:
-            assert api.poll() is None, (home / "server.log").read_text()[-2000:]
-            with contextlib.suppress(AssertionError):
-                return bool(made.kubectl("get", "--raw", "/readyz"))
-            return False
-
-        until(ready, "the API server is ready", 60)
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    """A control plane of its own, for an operator acts on whatever it finds; with the manifest's rights."""
+    home = tmp_path_factory.mktemp("controller")
+    with control_plane(home) as plane:
+        config = yaml.safe_load(plane.kubeconfig.read_text())
+        for user in config["users"]:
+            user["user"] = {"token": plane.operator}
+        (home / "operator").touch(mode=0o600)
+        (home / "operator").write_text(yaml.safe_dump(config))
+        made = Cluster(plane.kubeconfig, home / "operator", home)
         until(lambda: "default" in made.kubectl("get", "namespaces"), "namespace default")
         made.kubectl("create", "namespace", "serin-system")
-        made.kubectl("apply", "-k", str(REPOSITORY / "crds"))
         made.kubectl("apply", "-f", str(REPOSITORY / "manifests/base/rbac.yaml"))
-        made.kubectl("wait", "--for=condition=Established", "crd/canaryexperiments.serin.dev", "--timeout=30s")
         yield made
 
 
@@ -188,12 +125,12 @@ class Operator:
 
 
 @contextlib.contextmanager
-def operator(plane: Plane, name: str) -> Iterator[Operator]:
+def operator(cluster: Cluster, name: str) -> Iterator[Operator]:
     """Run the operator as a process until the context ends."""
-    port, log = free_port(), plane.logs / f"{name}.log"
+    port, log = free_port(), cluster.logs / f"{name}.log"
     env = {
         **{key: value for key, value in os.environ.items() if not key.startswith("KUBERNETES_")},
-        "KUBECONFIG": str(plane.operator),
+        "KUBECONFIG": str(cluster.operator),
         "PYTHONPATH": str(REPOSITORY / "operator"),
         "POD_NAME": name,
         "POD_NAMESPACE": "serin-system",
@@ -226,86 +163,86 @@ def experiment(name: str, control: str, canary: str, **spec: Any) -> dict[str, A
     }
 
 
-def refused(plane: Plane, name: str) -> str:
+def refused(cluster: Cluster, name: str) -> str:
     """Return the sentence of Accepted=False, once it is there."""
 
     def seen() -> str:
-        conditions = {each["type"]: each for each in plane.status(name).get("conditions", ())}
+        conditions = {each["type"]: each for each in cluster.status(name).get("conditions", ())}
         accepted = conditions.get("Accepted", {})
         return str(accepted["message"]) if accepted.get("status") == "False" else ""
 
-    sentence: str = until(seen, f"Accepted=False of {name}: {plane.status(name)}")
+    sentence: str = until(seen, f"Accepted=False of {name}: {cluster.status(name)}")
     return sentence
 
 
 @pytest.fixture(scope="module")
-def running(plane: Plane) -> Iterator[Operator]:
+def running(cluster: Cluster) -> Iterator[Operator]:
     """One operator that leads, for the tests that do not stop it."""
-    with operator(plane, "first") as started:
+    with operator(cluster, "first") as started:
         until(started.leads, f"the operator leads: {started.log.read_text()[-2000:]}")
         yield started
         # Whatever a test provokes is answered, not thrown: the log of the whole module has no traceback.
         assert "Traceback" not in started.log.read_text()
 
 
-def test_missing_deployment_is_refused_with_a_sentence(plane: Plane, running: Operator) -> None:
+def test_missing_deployment_is_refused_with_a_sentence(cluster: Cluster, running: Operator) -> None:
     """An experiment on a Deployment that is not there says which, and that it can be created or corrected."""
     del running
-    plane.kubectl("apply", "-f", "-", given=experiment("lost", "nobody", "nobody-next"))
-    assert "no Deployment nobody in default: create it or correct control.deployment" in refused(plane, "lost")
-    assert plane.status("lost")["phase"] == "Pending"
+    cluster.kubectl("apply", "-f", "-", given=experiment("lost", "nobody", "nobody-next"))
+    assert "no Deployment nobody in default: create it or correct control.deployment" in refused(cluster, "lost")
+    assert cluster.status("lost")["phase"] == "Pending"
 
 
-def test_no_rights_are_missing(plane: Plane, running: Operator) -> None:
+def test_no_rights_are_missing(cluster: Cluster, running: Operator) -> None:
     """Two Deployments without a common Service pass every read of the checks; the manifest's rights are enough."""
     for name in ("alone", "alone-next"):
-        plane.kubectl("apply", "-f", "-", given=deployment(name))
-    plane.kubectl("apply", "-f", "-", given=experiment("alone", "alone", "alone-next"))
-    assert "no Service in default selects the pods of both" in refused(plane, "alone")
+        cluster.kubectl("apply", "-f", "-", given=deployment(name))
+    cluster.kubectl("apply", "-f", "-", given=experiment("alone", "alone", "alone-next"))
+    assert "no Service in default selects the pods of both" in refused(cluster, "alone")
     assert 'code="403"' not in running.get("/metrics")[1]
 
 
-def test_second_experiment_on_a_deployment_waits(plane: Plane, running: Operator) -> None:
+def test_second_experiment_on_a_deployment_waits(cluster: Cluster, running: Operator) -> None:
     """Of two experiments on one Deployment, the later one is refused and names the earlier."""
     del running
-    plane.kubectl("apply", "-f", "-", given=experiment("one", "shared", "shared-next"))
-    refused(plane, "one")
-    plane.kubectl("apply", "-f", "-", given=experiment("two", "shared", "other-next"))
-    assert "Deployment shared belongs to experiment one" in refused(plane, "two")
+    cluster.kubectl("apply", "-f", "-", given=experiment("one", "shared", "shared-next"))
+    refused(cluster, "one")
+    cluster.kubectl("apply", "-f", "-", given=experiment("two", "shared", "other-next"))
+    assert "Deployment shared belongs to experiment one" in refused(cluster, "two")
 
 
-def test_no_annotations_no_finalizer_and_no_idle_writes(plane: Plane, running: Operator) -> None:
+def test_no_annotations_no_finalizer_and_no_idle_writes(cluster: Cluster, running: Operator) -> None:
     """An experiment that waits is not written again and again, and carries nothing of kopf's."""
     del running
-    plane.kubectl("apply", "-f", "-", given=experiment("idle", "absent", "absent-next"))
-    refused(plane, "idle")
+    cluster.kubectl("apply", "-f", "-", given=experiment("idle", "absent", "absent-next"))
+    refused(cluster, "idle")
     time.sleep(2.0)
-    before = json.loads(plane.kubectl("get", "canaryexperiment", "idle", "-o", "json"))["metadata"]
+    before = json.loads(cluster.kubectl("get", "canaryexperiment", "idle", "-o", "json"))["metadata"]
     time.sleep(12.0)
-    after = json.loads(plane.kubectl("get", "canaryexperiment", "idle", "-o", "json"))["metadata"]
+    after = json.loads(cluster.kubectl("get", "canaryexperiment", "idle", "-o", "json"))["metadata"]
     assert before["resourceVersion"] == after["resourceVersion"]
     assert "finalizers" not in after
     assert set(after["annotations"]) == {"kubectl.kubernetes.io/last-applied-configuration"}
 
 
-def test_deleted_experiment_is_forgotten(plane: Plane, running: Operator) -> None:
+def test_deleted_experiment_is_forgotten(cluster: Cluster, running: Operator) -> None:
     """An experiment that never moved traffic goes at once, and the operator counts it no more."""
-    plane.kubectl("apply", "-f", "-", given=experiment("brief", "gone", "gone-next"))
-    refused(plane, "brief")
+    cluster.kubectl("apply", "-f", "-", given=experiment("brief", "gone", "gone-next"))
+    refused(cluster, "brief")
 
     def pending() -> float:
         line = next(x for x in running.get("/metrics")[1].splitlines() if x.startswith('serin_experiments{phase="P'))
         return float(line.split()[1])
 
     before = pending()
-    plane.kubectl("delete", "canaryexperiment", "brief", "--timeout=10s")
+    cluster.kubectl("delete", "canaryexperiment", "brief", "--timeout=10s")
     until(lambda: pending() == before - 1, "one experiment less")
 
 
-def test_sigterm_hands_the_lease_over(plane: Plane, running: Operator) -> None:
+def test_sigterm_hands_the_lease_over(cluster: Cluster, running: Operator) -> None:
     """A leader that is told to stop exits with 0 and releases the Lease, and the one that stood by leads at once."""
-    assert plane.holder() == "first"
-    with operator(plane, "second") as other:
+    assert cluster.holder() == "first"
+    with operator(cluster, "second") as other:
         until(lambda: other.get("/readyz")[0] == 200, "standing by is ready")
         assert "serin_leader 0.0" in other.get("/metrics")[1]
         begun = time.monotonic()
@@ -314,15 +251,15 @@ def test_sigterm_hands_the_lease_over(plane: Plane, running: Operator) -> None:
         until(other.leads, "the second one leads", 10)
         # An unreleased Lease would have to run out first, which takes 15 s from its last renewal.
         assert time.monotonic() - begun < 10
-        assert plane.holder() == "second"
-        plane.kubectl("-n", "serin-system", "delete", "lease", "serin")
+        assert cluster.holder() == "second"
+        cluster.kubectl("-n", "serin-system", "delete", "lease", "serin")
 
 
-def test_lost_lease_ends_the_process(plane: Plane) -> None:
+def test_lost_lease_ends_the_process(cluster: Cluster) -> None:
     """A leader whose Lease somebody else holds stops with a code of its own, so that kubelet starts it again."""
-    with operator(plane, "third") as leader:
+    with operator(cluster, "third") as leader:
         until(leader.leads, "the third one leads", 30)
         taken = {"spec": {"holderIdentity": "thief", "renewTime": "2100-01-01T00:00:00.000000Z"}}
-        plane.kubectl("-n", "serin-system", "patch", "lease", "serin", "--type=merge", "-p", json.dumps(taken))
+        cluster.kubectl("-n", "serin-system", "patch", "lease", "serin", "--type=merge", "-p", json.dumps(taken))
         assert leader.process.wait(30) == 3, leader.log.read_text()[-2000:]
-        assert plane.holder() == "thief"
+        assert cluster.holder() == "thief"
