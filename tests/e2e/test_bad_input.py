@@ -37,9 +37,12 @@ async def test_the_api_server_refuses(shop: Shop, spec: dict[str, Any], sentence
     assert re.search(sentence, str(refused.value), re.DOTALL)
 
 
+UNPARSABLE = {"name": "checkout", "good": 'http_requests_total{code="5', "total": "http_requests_total", "max": "1%"}
+
 REFUSED_BY_THE_OPERATOR = {
     "unknown Deployment": ({"services": [one(canary="recommendation-phase5")]}, r"recommendation-phase5"),
-    "unparsable PromQL": ({"metrics": {"requests": 'http_requests_total{code="5'}}, r"(?i)parse|PromQL|selector"),
+    "unparsable PromQL": ({"guardrails": {"custom": [UNPARSABLE]}}, r"guardrails\.custom checkout: good .*PromQL"),
+    "no name of a metric": ({"metrics": {"requests": 'http_requests_total{code="5'}}, r"metrics\.requests .*PromQL"),
     "Prometheus that refuses": ({"prometheus": {"address": "http://127.0.0.1:9"}}, r"(?i)127\.0\.0\.1:9"),
     "histogram without the edge": ({"guardrails": {"latencyP95": {"max": "155ms"}}}, r"(?i)0\.155|155ms"),
 }

@@ -4,6 +4,7 @@ Every finding is a `Problem` whose sentence says what to write instead.
 """
 
 import math
+import re
 from typing import Final
 
 from serin.api.spec import Metrics, PrometheusRef, Spec
@@ -15,6 +16,7 @@ from serin.metrics.source import MetricsSource, Target
 
 _RECENT: Final = 300.0
 _SHOWN: Final = 10
+_METRIC_NAME: Final = re.compile(r"[a-zA-Z_:][a-zA-Z0-9_:]*")
 
 
 def unsupported(metrics: Metrics) -> Problem | None:
@@ -27,6 +29,10 @@ def unsupported(metrics: Metrics) -> Problem | None:
             queries.label(name)
         except ValueError as error:
             return Problem("InvalidLabelName", f"metrics.labels: {error}")
+    for field, name in (("requests", metrics.requests), ("latency", metrics.latency)):
+        if name is not None and not _METRIC_NAME.fullmatch(name):
+            text = f"metrics.{field} is {name!r}, which is not PromQL's name of a metric"
+            return Problem("InvalidPromQL", f"{text}: write a name alone, like http_requests_total")
     return None
 
 
