@@ -1,7 +1,10 @@
 """The API client against a real API server: fences, refusals, ownership, the Lease."""
 
+import os
 import secrets
 import socket
+import subprocess
+import sys
 import time
 from typing import Any
 
@@ -158,7 +161,7 @@ def test_a_canary_of_somebody_else_is_left_alone(kube: Kube, namespace: str) -> 
 
 def test_own_canary_is_deleted(kube: Kube, namespace: str) -> None:
     """The canary that the experiment made is deleted, twice without a complaint."""
-    deployments, owner = Deployments(kube), None
+    deployments = Deployments(kube)
     put(kube, namespace, deployment("shop", 3))
     owner = experiment(kube, namespace)
     deployments.ensure_canary(namespace, patched({"spec": {"hostname": "x"}}), owner)
@@ -253,3 +256,16 @@ def test_errors_hold_no_credentials(plane: Plane) -> None:
         kube.list("v1", "secrets")
     assert "a-very-secret-token" not in f"{refused.value!r} {refused.value}"
     kube.close()
+
+
+def test_connect_uses_the_kubeconfig(plane: Plane) -> None:
+    """Outside a cluster KUBECONFIG says where the API server is and who asks."""
+    code = (
+        "from serin.kube.client import Kube; k = Kube.connect(); print(len(k.list('v1', 'namespaces')) > 2); k.close()"
+    )
+    environment = {key: value for key, value in os.environ.items() if not key.startswith("KUBERNETES_SERVICE_")}
+    environment["KUBECONFIG"] = str(plane.kubeconfig)
+    asked = subprocess.run(
+        [sys.executable, "-c", code], env=environment, capture_output=True, text=True, timeout=60, check=False
+    )
+    assert asked.stdout.strip() == "True", asked.stderr
