@@ -29,9 +29,9 @@ def unsupported(metrics: Metrics) -> Problem | None:
             queries.label(name)
         except ValueError as error:
             return Problem("InvalidLabelName", f"metrics.labels: {error}")
-    for field, name in (("requests", metrics.requests), ("latency", metrics.latency)):
-        if name is not None and not _METRIC_NAME.fullmatch(name):
-            text = f"metrics.{field} is {name!r}, which is not PromQL's name of a metric"
+    for field, metric in (("requests", metrics.requests), ("latency", metrics.latency)):
+        if metric is not None and not _METRIC_NAME.fullmatch(metric):
+            text = f"metrics.{field} is {metric!r}, which is not PromQL's name of a metric"
             return Problem("InvalidPromQL", f"{text}: write a name alone, like http_requests_total")
     return None
 
