@@ -7,9 +7,9 @@ import contextlib
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
+import threading
 import time
 import urllib.error
 import urllib.request
@@ -20,17 +20,11 @@ from typing import Any
 
 import pytest
 import yaml
+from prometheus_client import CollectorRegistry, Counter, Histogram, start_http_server
 
 from tests.cluster.places import REPOSITORY, from_environment
 from tests.integration.cluster_plane import control_plane
-
-
-def free_port() -> int:
-    """Return a port that nobody listens on."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port: int = free.getsockname()[1]
-        return port
+from tests.integration.metrics.process import free_port, prometheus
 
 
 def until(seen: Callable[[], Any], what: str, seconds: float = 30.0) -> Any:
@@ -263,3 +257,117 @@ def test_lost_lease_ends_the_process(cluster: Cluster) -> None:
         cluster.kubectl("-n", "serin-system", "patch", "lease", "serin", "--type=merge", "-p", json.dumps(taken))
         assert leader.process.wait(30) == 3, leader.log.read_text()[-2000:]
         assert cluster.holder() == "thief"
+
+
+TRAFFIC = """
+global: {{scrape_interval: 1s}}
+scrape_configs:
+  - {{job_name: pods, honor_labels: true, static_configs: [{{targets: ["127.0.0.1:{port}"]}}]}}
+"""
+
+
+@contextlib.contextmanager
+def repeated(work: Callable[[], object]) -> Iterator[None]:
+    """Do `work` several times a second beside the test."""
+    ended = threading.Event()
+
+    def run() -> None:
+        while not ended.wait(0.3):
+            work()
+
+    thread = threading.Thread(target=run, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        thread.join(10)
+
+
+def exporter() -> tuple[int, Callable[[], None]]:
+    """Start the metrics of a healthy service, both variants; its port, and what adds some requests."""
+    registry, labels, port = CollectorRegistry(), ("namespace", "service", "variant"), free_port()
+    requests = Counter("http_requests_total", "Requests.", (*labels, "code"), registry=registry)
+    latency = Histogram("http_request_duration_seconds", "Latency.", labels, registry=registry, buckets=(0.15, 1.0))
+    start_http_server(port, "127.0.0.1", registry)
+
+    def serve() -> None:
+        for variant in ("control", "canary"):
+            requests.labels("default", "shop", variant, "200").inc(20)
+            for _ in range(20):
+                latency.labels("default", "shop", variant).observe(0.05)
+
+    return port, serve
+
+
+def kubelet(cluster: Cluster) -> Callable[[], None]:
+    """Return what marks the pods that wait as ready, as a node would."""
+    ready = {"status": {"phase": "Running", "conditions": [{"type": "Ready", "status": "True"}]}}
+
+    def mark() -> None:
+        for pod in json.loads(cluster.kubectl("get", "pods", "-o", "json"))["items"]:
+            if pod["status"].get("phase") == "Pending":
+                with contextlib.suppress(AssertionError):
+                    words = ("patch", "pod", pod["metadata"]["name"], "--subresource=status", "--type=merge", "-p")
+                    cluster.kubectl(*words, json.dumps(ready))
+
+    return mark
+
+
+def test_a_killed_operator_goes_on_and_an_abort_needs_no_prometheus(cluster: Cluster, tmp_path: Path) -> None:
+    """After SIGKILL the same run counts on at its weight; an abort without Prometheus gives control all traffic."""
+    cluster.kubectl("-n", "serin-system", "delete", "lease", "serin", "--ignore-not-found")
+    for name, role, size in (("life", "control", 2), ("life-next", "canary", 0)):
+        made = deployment(name)
+        for meta in (made["spec"]["selector"]["matchLabels"], made["spec"]["template"]["metadata"]["labels"]):
+            meta.update({"app": "life", "serin.dev/variant": role})
+        made["spec"]["replicas"] = size
+        cluster.kubectl("apply", "-f", "-", given=made)
+    shop = {"metadata": {"name": "life"}, "spec": {"selector": {"app": "life"}, "ports": [{"port": 80}]}}
+    cluster.kubectl("apply", "-f", "-", given={"apiVersion": "v1", "kind": "Service", **shop})
+    port, serve = exporter()
+
+    def sizes() -> tuple[int, ...]:
+        words = ("get", "deployment", "life", "life-next", "-o", "jsonpath={.items[*].spec.replicas}")
+        return tuple(map(int, cluster.kubectl(*words).split()))
+
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(repeated(serve))
+        stack.enter_context(repeated(kubelet(cluster)))
+        measured = stack.enter_context(contextlib.ExitStack())
+        address = measured.enter_context(prometheus(tmp_path / "data", TRAFFIC.format(port=port)))
+        body = experiment(
+            "life",
+            "life",
+            "life-next",
+            stages=[{"name": "half", "weight": 50, "duration": "1h"}],
+            analysis={"interval": "5s"},
+            prometheus={"address": address},
+        )
+        cluster.kubectl("apply", "-f", "-", given=body)
+
+        def counted() -> str:
+            status = cluster.status("life")
+            measuring = status.get("phase") == "Progressing" and status.get("checkpoint")
+            return str(status["countedUntil"]) if measuring else ""
+
+        with operator(cluster, "same-pod") as killed:
+            first = until(counted, f"looks are counted: {killed.log.read_text()[-500:]}", 90)
+            run = cluster.status("life")["runId"]
+            assert sizes() == (1, 1)
+            killed.process.kill()
+            killed.process.wait(10)
+        with operator(cluster, "same-pod") as again:
+            until(lambda: counted() > first, "counting goes on", 90)
+            assert cluster.status("life")["runId"] == run
+            assert cluster.status("life")["weight"] == 50
+            assert sizes() == (1, 1)
+            measured.close()
+            cluster.kubectl("patch", "cex", "life", "--type=merge", "-p", json.dumps({"spec": {"abort": True}}))
+            until(lambda: cluster.status("life")["phase"] == "RolledBack", "rolled back without Prometheus", 60)
+            assert sizes() == (2, 0)
+            meta = ("get", "cex", "life", "-o", "jsonpath={.metadata.finalizers}")
+            until(lambda: cluster.kubectl(*meta) in {"", "[]"}, "nothing is left to restore")
+            again.process.send_signal(signal.SIGTERM)
+            assert again.process.wait(20) == 0
+            assert "Traceback" not in again.log.read_text()
