@@ -16,7 +16,7 @@ from serin.controller.store import Key, Store, deployment_names, key_of, names_o
 from serin.engine import run
 from serin.engine.observation import LookResult, Observation, Problem, ServiceObservation, Unmeasured, Workload
 from serin.engine.wording import unix
-from serin.kube.deployments import Deployments, promoted_template, template_hash, workload
+from serin.kube.deployments import Deployments, outdated, promoted_template, template_hash, workload
 from serin.metrics.checks import check, unsupported, unsupported_prometheus
 from serin.metrics.source import MetricsSource, Target
 from serin.traffic.replicas import ReplicasRouter
@@ -24,6 +24,8 @@ from serin.traffic.replicas import unsupported as unsupported_router
 
 _CHECK_AGAIN: Final = 10.0
 _MOST_LOOKS: Final = 20
+_LONGEST_NAME: Final = 170
+"""Of the experiment's name in that of a kept template, which may have 253 characters in all."""
 _LONGEST_LOOK: Final = 3600.0
 _KEPT_MATTERS: Final = frozenset({Phase.PROMOTING, Phase.BAKING, Phase.ROLLING_BACK})
 _COUNTS: Final = frozenset({Phase.PROGRESSING, Phase.BAKING})
@@ -48,7 +50,7 @@ def windows(counted_until: float, now: float, interval: float) -> list[tuple[flo
 
 def revision_name(experiment: str, service: str, run_id: str) -> str:
     """The ControllerRevision that keeps control's template of a run."""
-    return f"{experiment}-{service}-{run_id}"
+    return f"{experiment[:_LONGEST_NAME]}-{service}-{run_id}"
 
 
 @dataclass(slots=True)
@@ -139,6 +141,7 @@ class Observer:
             route=self.router.read(service, control, canary, weight=status.weight, total=total),
             kept_template=kept is not None,
             original_template=template_hash(kept) if kept is not None else "",
+            canary_outdated=_outdated(service, status, raw_control, raw_canary),
             canary_template=promoted,
         )
 
@@ -200,6 +203,13 @@ class Observer:
 
     targets: dict[Key, tuple[Target, ...]] = field(default_factory=dict)
     """Kept by the reconciler: what each experiment is measured by at present."""
+
+
+def _outdated(service: Service, status: Status, control: dict[str, Any] | None, canary: dict[str, Any] | None) -> bool:
+    """Asked only before traffic moves: later control may have the canary's template already."""
+    if service.canary.patch is None or control is None or canary is None:
+        return False
+    return run.position(status) is Phase.PREPARING and outdated(control, canary, service.canary.patch)
 
 
 def target(obj: dict[str, Any], spec: Spec, service: Service, status: Status) -> Target:

@@ -82,6 +82,8 @@ class ServiceObservation:
     """Control's template from before the promotion is kept and can be restored."""
     original_template: str = ""
     """Hash of the kept template; empty when none is kept."""
+    canary_outdated: bool = False
+    """The canary that Serin made is not what control's template and the patch mean now."""
     canary_template: str = ""
     """Hash of the template that the canary has or will have; what promotion gives to control."""
 

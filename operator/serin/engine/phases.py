@@ -23,6 +23,7 @@ from serin.engine.decision import (
     RestoreTemplate,
 )
 from serin.engine.evidence import without_samples
+from serin.engine.observation import ServiceObservation
 from serin.engine.rules import HOLDS, ROLLS_BACK, STAYS, Case, Finding, enough_evidence, first, stage_time
 from serin.engine.wording import timestamp
 
@@ -67,7 +68,7 @@ def preparing(case: Case) -> Outcome:
     missing = [
         EnsureCanary(service.name)
         for service in case.spec.services
-        if service.canary.patch is not None and case.seen.service(service.name).canary is None
+        if service.canary.patch is not None and _to_make(case.seen.service(service.name))
     ]
     if missing:
         return Outcome(_waiting(status, "Preparing", "making the canary's Deployment"), tuple(missing), _SOON)
@@ -240,6 +241,10 @@ def enter_stage(case: Case, status: Status, stage: Stage) -> Outcome:
 def msgspec_case(case: Case, status: Status) -> Case:
     """The same case with a later status."""
     return Case(case.spec, status, case.seen, case.counted, case.position, case.stage, case.now)
+
+
+def _to_make(service: ServiceObservation) -> bool:
+    return service.canary is None or service.canary_outdated
 
 
 def _promote_template(case: Case) -> Outcome:

@@ -37,6 +37,7 @@ from serin.engine.observation import (
     VariantCounts,
     Workload,
 )
+from serin.engine.split import pods_for
 from serin.engine.wording import unix
 
 EDGES = (0.01, 0.025, 0.05, 0.075, 0.085, 0.095, 0.105, 0.12, 0.135, 0.145, 0.15, 0.165, 0.2, 0.3, 0.5, 1.0, 2.5)
@@ -212,7 +213,7 @@ class World:
             self._scale(pair.canary, 0)
 
     def _shift(self, pair: _Pair, act: Shift) -> None:
-        control, canary = _sizes(act.weight, act.total)
+        control, canary = pods_for(act.weight, act.total)
         if pair.canary is None:
             self._scale(pair.control, control)
             return
@@ -243,7 +244,7 @@ class World:
     def _service(self, service: Service) -> ServiceObservation:
         pair = self._pairs[service.name]
         total = run.split_total(service, self.status) or pair.control.replicas
-        control, canary = _sizes(self.status.weight, total)
+        control, canary = pods_for(self.status.weight, total)
         have = pair.canary.replicas if pair.canary is not None else 0
         ready = self._ready(pair.control) == control and (self._ready(pair.canary) if pair.canary else 0) == canary
         generation = pair.canary.generation if pair.canary is not None else 0
@@ -320,12 +321,6 @@ class World:
         within = tuple(int(value) for value in np.cumsum(buckets)[:-1])
         errors = int(self._random.binomial(requests, min(1.0, share)))
         return VariantCounts(requests, errors, EDGES, within, requests)
-
-
-def _sizes(weight: int, total: int) -> tuple[int, int]:
-    """(control, canary) pods, as the Replicas router sets them."""
-    canary = 0 if weight == 0 else max(1, round(weight * total / 100))
-    return total - canary, canary
 
 
 def ended_well(status: Status) -> bool:

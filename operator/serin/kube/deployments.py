@@ -123,6 +123,14 @@ def canary_from(
     }
 
 
+def outdated(control: dict[str, Any], canary: dict[str, Any], patch: dict[str, Any]) -> bool:
+    """True when the canary that Serin made is not what control's template and the patch mean now."""
+    made_with = (canary["metadata"].get("annotations") or {}).get(SOURCE_ANNOTATION)
+    body = canary_from(control, patch, canary["metadata"]["name"], {}, "")
+    wanted: str = body["metadata"]["annotations"][SOURCE_ANNOTATION]
+    return made_with != wanted
+
+
 class Deployments:
     """The changes that Serin makes to Deployments and to the templates that it keeps.
 

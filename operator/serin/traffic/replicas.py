@@ -9,25 +9,13 @@ from typing import Any, Final
 from serin.api.names import MANAGED_BY
 from serin.api.spec import Service, canary_name
 from serin.engine.observation import Problem, RouteReading, Workload
+from serin.engine.split import pods_for
 from serin.kube.client import Kube
 from serin.kube.deployments import Deployments, canary_from
 from serin.kube.errors import KubeError, NotFound
 
 _HPA: Final = ("autoscaling/v2", "horizontalpodautoscalers", "HorizontalPodAutoscaler")
 _KEDA: Final = ("keda.sh/v1alpha1", "scaledobjects", "ScaledObject")
-
-
-def target(weight: int, total: int) -> tuple[int, int]:
-    """(control, canary) pods for a weight in percent: each has at least one while it has any weight.
-
-    A single pod can't be split: it stays control's below 100 %, and `check` refuses it.
-    """
-    if weight <= 0:
-        return total, 0
-    if weight >= 100:  # noqa: PLR2004 - percent
-        return 0, total
-    canary = min(max(1, round(weight * total / 100)), max(total - 1, 0))
-    return total - canary, canary
 
 
 def unsupported(service: Service) -> Problem | None:
@@ -42,7 +30,7 @@ def unsupported(service: Service) -> Problem | None:
 
 def read(control: Workload | None, canary: Workload | None, *, weight: int, total: int) -> RouteReading:
     """The split as the Deployments show it, judged against `weight` percent of `total` pods."""
-    want_control, want_canary = target(weight, total)
+    want_control, want_canary = pods_for(weight, total)
     token = "/".join(f"{each.uid[:8]}:{each.generation}" if each else "-" for each in (control, canary))
     if control is None:
         return RouteReading(None, settled=False, token=token, note="control's Deployment is missing")
@@ -63,7 +51,7 @@ def read(control: Workload | None, canary: Workload | None, *, weight: int, tota
 
 
 def _granularity(weight: int, total: int) -> str:
-    nearest = 100 * target(weight, total)[1] / total if total else 0.0
+    nearest = 100 * pods_for(weight, total)[1] / total if total else 0.0
     if abs(nearest - weight) < 0.05:  # noqa: PLR2004 - what one decimal shows
         return ""
     return f"{nearest:.3g}% is the nearest that {total} pods can give to {weight}%"
@@ -104,7 +92,7 @@ class ReplicasRouter:
         """One step towards `weight`, on what the API server says now."""
         control = self._deployments.find(namespace, service.control.deployment)
         canary = self._deployments.find(namespace, canary_name(service))
-        want = dict(zip(("control", "canary"), target(weight, total), strict=True))
+        want = dict(zip(("control", "canary"), pods_for(weight, total), strict=True))
         pair = {"control": control, "canary": canary}
         growing = [role for role, each in pair.items() if each is not None and _size(each) < want[role]]
         for role in growing:

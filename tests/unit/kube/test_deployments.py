@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from serin.api.names import VARIANT_LABEL
-from serin.kube.deployments import canary_from, promoted_template, template_hash, workload
+from serin.kube.deployments import canary_from, outdated, promoted_template, template_hash, workload
 from serin.kube.errors import Conflict, Forbidden, Invalid, NotFound, Unavailable, error_for
 from serin.kube.strategic import merged
 
@@ -104,3 +104,10 @@ def test_strategic_merge(base: dict[str, Any], patch: dict[str, Any], expected: 
 def test_errors_by_what_to_do(status: int, kind: type[Exception]) -> None:
     """Each status has the class by which callers decide."""
     assert type(error_for(status, "Reason", "text")) is kind
+
+
+def test_a_changed_patch_makes_the_canary_outdated() -> None:
+    """A canary is made anew when control or the patch means something else now, and only then."""
+    canary = canary_from(CONTROL, PATCH, "shop-canary", {"uid": "e1"}, "exp")
+    assert not outdated(CONTROL, canary, PATCH)
+    assert outdated(CONTROL, canary, {"spec": {"containers": [{"name": "service", "image": "shop:3"}]}})

@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from serin.engine.observation import Workload
-from serin.traffic.replicas import read, target
+from serin.engine.split import pods_for
+from serin.traffic.replicas import read
 
 
 def pods(replicas: int, ready: int | None = None, generation: int = 1) -> Workload:
@@ -33,20 +34,23 @@ def pods(replicas: int, ready: int | None = None, generation: int = 1) -> Worklo
         (5, 10, (9, 1)),
         (5, 20, (19, 1)),
         (10, 10, (9, 1)),
+        (35, 10, (7, 3)),
         (50, 10, (5, 5)),
+        (99, 10, (1, 9)),
         (100, 10, (0, 10)),
         (1, 2, (1, 1)),
     ],
 )
-def test_target(weight: int, total: int, expected: tuple[int, int]) -> None:
+def test_pods_for(weight: int, total: int, expected: tuple[int, int]) -> None:
     """A weight above 0 has at least one pod; 0 and 100 are exact."""
-    assert target(weight, total) == expected
+    assert pods_for(weight, total) == expected
 
 
 @given(weight=st.integers(0, 100), total=st.integers(1, 10_000))
 def test_targets_add_up(weight: int, total: int) -> None:
     """The two sizes add up to the total, and neither is negative."""
-    control, canary = target(weight, total)
+    control, canary = pods_for(weight, total)
+    assert canary <= max(1, weight * total / 100)
     assert control + canary == total
     assert control >= 0
     assert canary >= 0

@@ -4,13 +4,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from serin.traffic.replicas import target
+from serin.engine.split import pods_for
 
 
 @given(weight=st.integers(1, 99), total=st.integers(2, 10_000))
 def test_both_sides_have_a_pod_in_every_stage(weight: int, total: int) -> None:
     """Below 100 % control keeps a pod to be compared with, and the canary is within half a pod or has one."""
-    control, canary = target(weight, total)
+    control, canary = pods_for(weight, total)
     assert control >= 1
     assert canary >= 1
     assert abs(canary - weight * total / 100) <= 1
@@ -19,5 +19,5 @@ def test_both_sides_have_a_pod_in_every_stage(weight: int, total: int) -> None:
 @pytest.mark.parametrize("weight", [1, 50, 99])
 def test_a_single_pod_is_controls(weight: int) -> None:
     """One pod, or none, is never given to the canary below 100 %, and no size is negative."""
-    assert target(weight, 1) == (1, 0)
-    assert target(weight, 0) == (0, 0)
+    assert pods_for(weight, 1) == (1, 0)
+    assert pods_for(weight, 0) == (0, 0)
