@@ -27,6 +27,9 @@ from serin.kube.lease import LeaderLease
 from serin.kube.status import patch_status
 
 _CHECKPOINT: Final = 60.0
+_SHORT_CHECKPOINT: Final = 15.0
+_SHORT: Final = 15.0
+"""Seconds of an interval below which somebody watches, and counts that are a minute old look like a standstill."""
 _EACH: Final = 2.0
 """Seconds of checkpoint interval that each experiment adds, so that together they write once in two seconds."""
 _COUNTS: Final = frozenset({Phase.PROGRESSING, Phase.BAKING})
@@ -83,7 +86,7 @@ class Reconciler:
         decision = decide(spec, status, observation, now)
         METRICS.looked(observation.looks, time.time())
         METRICS.decided(decision)
-        obj = await self._intend(key, obj, decision)
+        obj = await self._intend(key, obj, decision, checkpoint(readable, len(self.store.experiments)))
         if obj is None:
             return 0.2
         await self._report(obj, decision)
@@ -100,14 +103,13 @@ class Reconciler:
             return memory.status
         return parse_status(written)
 
-    async def _intend(self, key: Key, obj: dict[str, Any], decision: Decision) -> dict[str, Any] | None:
+    async def _intend(self, key: Key, obj: dict[str, Any], decision: Decision, every: float) -> dict[str, Any] | None:
         """Writes the status before anything is done; None when somebody else was faster."""
         before, after = obj.get("status") or {}, status_to_json(decision.status)
         patch = merge_patch(before, after)
         memory = self._memory.get(key)
         last = memory.at if memory is not None else 0.0
-        budget = max(_CHECKPOINT, _EACH * len(self.store.experiments))
-        due = time.monotonic() - last >= budget
+        due = time.monotonic() - last >= every
         if patch and (decision.significant or decision.acts or due or memory is None):
             meta = obj["metadata"]
             try:
@@ -192,6 +194,12 @@ class Reconciler:
 
     async def _call(self, function: Any, *args: Any) -> Any:
         return await asyncio.get_running_loop().run_in_executor(self.executor, partial(function, *args))
+
+
+def checkpoint(spec: Spec | None, experiments: int) -> float:
+    """Seconds between two writes of a status in which only counts moved on."""
+    short = spec is not None and spec.analysis.interval.seconds < _SHORT
+    return max(_SHORT_CHECKPOINT if short else _CHECKPOINT, _EACH * experiments)
 
 
 def _spec(obj: dict[str, Any]) -> Spec | InvalidSpecError:

@@ -1,0 +1,29 @@
+"""How often counts are written: soon enough for who watches, and bounded however many experiments there are."""
+
+import pytest
+
+from serin.api.spec import parse_spec
+from serin.controller.reconcile import checkpoint
+
+
+@pytest.mark.parametrize(
+    ("interval", "experiments", "seconds"),
+    [
+        ("5s", 1, 15.0),
+        ("14s", 7, 15.0),
+        ("15s", 1, 60.0),
+        ("30s", 30, 60.0),
+        ("5s", 100, 200.0),
+        ("30s", 5000, 10000.0),
+    ],
+)
+def test_counts_are_written_at_most_once_in(interval: str, experiments: int, seconds: float) -> None:
+    """A minute, a quarter of one for short intervals, and two seconds for each experiment when there are many."""
+    service = {"name": "a", "control": {"deployment": "a"}, "canary": {"deployment": "b"}}
+    spec = parse_spec({"services": [service], "analysis": {"interval": interval}})
+    assert checkpoint(spec, experiments) == seconds
+
+
+def test_unreadable_spec_is_written_as_seldom_as_most() -> None:
+    """Without a spec there is no interval, and the usual minute holds."""
+    assert checkpoint(None, 1) == 60.0
