@@ -174,9 +174,8 @@ class Observer:
                 continue
             theirs = other["metadata"]
             done = other.get("status", {}).get("phase") in TERMINAL
-            earlier = (theirs["creationTimestamp"], theirs["name"]) < (meta["creationTimestamp"], meta["name"])
             shared = sorted(mine & deployment_names(other))
-            if shared and earlier and not done:
+            if shared and not done and _rank(other) < _rank(obj):
                 text = f"Deployment {shared[0]} belongs to experiment {theirs['name']}: wait until that has ended,"
                 text += " or delete it"
                 return (Problem("DeploymentInUse", text),)
@@ -203,6 +202,12 @@ class Observer:
 
     targets: dict[Key, tuple[Target, ...]] = field(default_factory=dict)
     """Kept by the reconciler: what each experiment is measured by at present."""
+
+
+def _rank(obj: dict[str, Any]) -> tuple[bool, str, str]:
+    """Who may have a Deployment: who has begun, then who came first; times of creation are whole seconds."""
+    waits = (obj.get("status") or {}).get("phase", Phase.PENDING) == Phase.PENDING
+    return waits, obj["metadata"]["creationTimestamp"], obj["metadata"]["name"]
 
 
 def _outdated(service: Service, status: Status, control: dict[str, Any] | None, canary: dict[str, Any] | None) -> bool:
