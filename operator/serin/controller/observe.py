@@ -175,7 +175,7 @@ class Observer:
             theirs = other["metadata"]
             done = other.get("status", {}).get("phase") in TERMINAL
             shared = sorted(mine & deployment_names(other))
-            if shared and not done and _rank(other) < _rank(obj):
+            if shared and not done and rank(other) < rank(obj):
                 text = f"Deployment {shared[0]} belongs to experiment {theirs['name']}: wait until that has ended,"
                 text += " or delete it"
                 return (Problem("DeploymentInUse", text),)
@@ -204,7 +204,7 @@ class Observer:
     """Kept by the reconciler: what each experiment is measured by at present."""
 
 
-def _rank(obj: dict[str, Any]) -> tuple[bool, str, str]:
+def rank(obj: dict[str, Any]) -> tuple[bool, str, str]:
     """Who may have a Deployment: who has begun, then who came first; times of creation are whole seconds."""
     waits = (obj.get("status") or {}).get("phase", Phase.PENDING) == Phase.PENDING
     return waits, obj["metadata"]["creationTimestamp"], obj["metadata"]["name"]

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from serin.controller.observe import windows
+from serin.controller.observe import rank, windows
 from serin.controller.scheduler import Scheduler, due_look
 from serin.controller.store import Key, Objects, Store
 
@@ -102,3 +102,14 @@ async def test_one_turn_at_a_time_and_failures_back_off() -> None:
     task.cancel()
     assert turns == [KEY, KEY]
     assert most == 1
+
+
+def test_who_has_begun_comes_first() -> None:
+    """Of two experiments made in the same second the one that has begun keeps the Deployment, whatever their names."""
+
+    def made(name: str, phase: str, created: str = "2026-01-01T00:00:00Z") -> dict[str, Any]:
+        return {"metadata": {"name": name, "creationTimestamp": created}, "status": {"phase": phase}}
+
+    assert rank(made("b", "Preparing")) < rank(made("a", "Pending"))
+    assert rank(made("b", "Pending")) < rank(made("a", "Pending", "2026-01-01T00:00:01Z"))
+    assert rank(made("a", "Pending")) < rank(made("b", "Pending"))
