@@ -20,6 +20,12 @@ RATE = 25.0
 STAGES = [{"name": "canary", "weight": 25, "duration": "30s"}, {"name": "ab", "weight": 50, "duration": "30s"}]
 LONG = [{"name": "canary", "weight": 25, "duration": "1h"}, {"name": "ab", "weight": 50, "duration": "1h"}]
 
+GUARDRAILS = {
+    "errorRate": {"warn": "0.5%", "max": "1%", "worseThanControl": "10%"},
+    # Sixteen pods, their load and the cluster share two cores: latency is noisy here, so only a gross change is a fault.
+    "latencyP95": {"max": "500ms", "worseThanControl": "100%"},
+}
+
 
 class Shop:
     """Both services in the cluster, with a load on them while a test runs."""
@@ -44,7 +50,8 @@ class Shop:
 
     async def start(self, name: str, **spec: Any) -> None:
         """Apply an experiment with short stages; `spec` replaces whole fields of it."""
-        await apply(manifest(name, **{"stages": STAGES, "promotion": {"bake": "20s"}, **spec}))
+        short = {"stages": STAGES, "promotion": {"bake": "20s"}, "guardrails": GUARDRAILS}
+        await apply(manifest(name, **{**short, **spec}))
 
     async def patch(self, name: str, **spec: Any) -> None:
         """Change fields of a spec, as a user would."""

@@ -97,13 +97,14 @@ def begin_step(status: Status, action: str, weight: int, now: float) -> Status:
 
 
 def finish_step(spec: Spec, status: Status, seen: Observation, now: float) -> Status:
-    """The outcome: what the routers read is kept, and counting starts at the next whole look.
+    """The outcome: what the routers read is kept, and counting starts after a whole look that is left out.
 
-    Half an interval is left out, so that the first sample behind a look is from after the change.
+    Half an interval makes sure that the first sample behind a look is from after the change. The whole one is for pods
+    that have just started: they connect, fill caches and compile, and that is slow in every version.
     """
     assert status.step is not None
     interval = spec.analysis.interval.seconds
-    begin = math.ceil((now + interval / 2) / interval) * interval
+    begin = math.ceil((now + interval * 3 / 2) / interval) * interval
     services = tuple(
         msgspec.structs.replace(each, route_token=seen.service(each.name).route.token) for each in status.services
     )
