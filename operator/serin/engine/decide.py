@@ -91,10 +91,11 @@ def _count(spec: Spec, status: Status, seen: Observation) -> tuple[Status, Count
     counting = run.position(status) in _COUNTING and status.step is not None and status.step.done
     looks = seen.looks if counting and status.counted_until and not seen.deleting else ()
     until = unix(status.counted_until)
+    looks = tuple(look for look in looks if look.ends_at - look.seconds >= until - 0.5)
     counted = count_looks(
         spec,
         status.checkpoint,
-        tuple(look for look in looks if look.ends_at - look.seconds >= until - 0.5),
+        looks,
         baking=run.position(status) is Phase.BAKING,
         counted_until=until,
         first_bad_look=unix(status.first_bad_look),

@@ -112,7 +112,7 @@ def no_control(case: Case) -> Finding | None:
 def no_measurement(case: Case) -> Finding | None:
     """A look that could not be taken holds, for as long as it lasts."""
     if not case.counted.unmeasured:
-        return None
+        return _still_unmeasured(case)
     return Finding(
         "NoMeasurement",
         f"no measurement, so no step and no rollback at {case.status.weight}%: {case.counted.unmeasured[0]}",
@@ -194,6 +194,15 @@ STAYS: Final[tuple[Rule, ...]] = (stage_time, stage_samples, enough_evidence, po
 def first(chain: tuple[Rule, ...], case: Case) -> Finding | None:
     """The first finding of a chain."""
     return next((found for rule in chain if (found := rule(case)) is not None), None)
+
+
+def _still_unmeasured(case: Case) -> Finding | None:
+    """Whatever wakes the controller between two looks, the last look decides: without data it holds until the next."""
+    if case.status.verdict is not VerdictName.NO_DATA:
+        return None
+    before = case.status.message if case.status.reason == "NoMeasurement" else ""
+    text = f"no measurement, so no step and no rollback at {case.status.weight}%: the last look had no data"
+    return Finding("NoMeasurement", before or text)
 
 
 def _all_judged(case: Case) -> bool:
