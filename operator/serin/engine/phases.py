@@ -212,6 +212,8 @@ def deleting(case: Case) -> Outcome:
     if not case.seen.finalizer:
         return Outcome(case.status, (), 3600.0)
     status = case.status
+    if status.phase is Phase.SUCCEEDED and case.spec.promotion.mode == "Template":
+        return ended(case)
     if status.phase is not Phase.ROLLING_BACK:
         found = Finding("Deleted", "the experiment was deleted: control gets 100% back")
         return roll_back(case, found)
