@@ -48,7 +48,7 @@ def decide(spec: Spec | InvalidSpecError, status: Status, observation: Observati
     before = status
     if isinstance(spec, InvalidSpecError):
         return _unreadable(spec, before, observation, now)
-    if not observation.deleting and run.run_id(spec, status, observation) != status.run_id:
+    if not observation.deleting and run.new_run_may_begin(spec, status, observation):
         status = run.new_run(spec, status, observation, now)
     status = msgspec.structs.replace(status, observed_generation=observation.generation)
     status = run.with_services(spec, status, observation)

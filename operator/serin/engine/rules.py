@@ -14,6 +14,7 @@ from serin.api.status import Phase, Status, VerdictName
 from serin.engine import wording
 from serin.engine.evidence import Counted, samples
 from serin.engine.observation import Observation
+from serin.engine.run import run_id
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +63,16 @@ def guardrail_failing(case: Case) -> Finding | None:
     return Finding("GuardrailFailing", f"{worst.reason}.{found}")
 
 
+def superseded(case: Case) -> Finding | None:
+    """Another revision asked for in the middle of a promotion: control's template comes back before the new run."""
+    if case.position not in {Phase.PROMOTING, Phase.BAKING}:
+        return None
+    if run_id(case.spec, case.status, case.seen) == case.status.run_id:
+        return None
+    text = "the spec or the canary was changed during the promotion: control gets its template back, then a new run begins"
+    return Finding("Superseded", text)
+
+
 def canary_cannot_start(case: Case) -> Finding | None:
     """A canary whose Deployment has given up (ProgressDeadlineExceeded) cannot go on."""
     for service in case.seen.services:
@@ -87,7 +98,13 @@ def canary_gone(case: Case) -> Finding | None:
     return None
 
 
-ROLLS_BACK: Final[tuple[Rule, ...]] = (aborted, guardrail_failing, canary_gone, canary_cannot_start)
+ROLLS_BACK: Final[tuple[Rule, ...]] = (
+    aborted,
+    guardrail_failing,
+    superseded,
+    canary_gone,
+    canary_cannot_start,
+)
 """What rolls back, before anything else is considered. None of it needs a measurement of this look."""
 
 

@@ -33,6 +33,12 @@ def run_id(spec: Spec, status: Status, seen: Observation) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:10]
 
 
+def new_run_may_begin(spec: Spec, status: Status, seen: Observation) -> bool:
+    """True when another run is asked for, and the present one has left no template to give back."""
+    undone_first = {Phase.PROMOTING, Phase.BAKING, Phase.ROLLING_BACK}
+    return position(status) not in undone_first and run_id(spec, status, seen) != status.run_id
+
+
 def new_run(spec: Spec, status: Status, seen: Observation, now: float) -> Status:
     """The status at the start of a run. Control's size is carried over when traffic may still be away from it."""
     away = {} if status.phase in TERMINAL else {each.name: each.replicas for each in status.services}
