@@ -41,7 +41,8 @@ def new_run_may_begin(spec: Spec, status: Status, seen: Observation) -> bool:
 
 def new_run(spec: Spec, status: Status, seen: Observation, now: float) -> Status:
     """The status at the start of a run. Control's size is carried over when traffic may still be away from it."""
-    away = {} if status.phase in TERMINAL else {each.name: each.replicas for each in status.services}
+    back = status.phase in TERMINAL and status.weight == 0
+    away = {} if back else {each.name: each.replicas for each in status.services}
     services = []
     for service in spec.services:
         control = seen.service(service.name).control if _seen(seen, service.name) else None
