@@ -290,6 +290,9 @@ def _refused(case: Case) -> Outcome:
     problem = case.seen.problems[0]
     more = f" (and {len(case.seen.problems) - 1} more)" if len(case.seen.problems) > 1 else ""
     status = _phase(case.status, Phase.PENDING, problem.reason, f"{problem.message}{more}")
+    status = msgspec.structs.replace(status, weight=0, stage="")
+    if case.seen.finalizer:  # an earlier run may have left traffic away from control
+        return Outcome(status, run.shifts(case.spec, status, case.seen), _SOON)
     return Outcome(status, (), _LATER)
 
 
