@@ -154,12 +154,13 @@ def _finished(before: Status, outcome: phases.Outcome, case: Case, drift: tuple[
 
 def _unreadable(error: InvalidSpecError, before: Status, seen: Observation, now: float) -> Decision:
     """A spec that can't be read never moves traffic: a run under way stays where it is, and says so."""
-    started = run.position(before) not in {Phase.PENDING, Phase.PREPARING} and before.phase not in TERMINAL
+    stays = before.phase in {*TERMINAL, Phase.ROLLING_BACK}
+    started = not stays and run.position(before) not in {Phase.PENDING, Phase.PREPARING}
     after = msgspec.structs.replace(
         before,
         observed_generation=seen.generation,
-        phase=Phase.HOLDING if started else before.phase if before.phase in TERMINAL else Phase.PENDING,
-        resumes_to=run.position(before) if started else None,
+        phase=Phase.HOLDING if started else before.phase if stays else Phase.PENDING,
+        resumes_to=run.position(before) if started else before.resumes_to if stays else None,
         reason="InvalidSpec",
         message=str(error),
     )
