@@ -22,7 +22,7 @@ LONG = [{"name": "canary", "weight": 25, "duration": "1h"}, {"name": "ab", "weig
 
 GUARDRAILS = {
     "errorRate": {"warn": "0.5%", "max": "1%", "worseThanControl": "10%"},
-    # Sixteen pods, their load and the cluster share two cores: latency is noisy here, so only a gross change is a fault.
+    # Sixteen pods, their load and the cluster share two cores: latency is noisy, so only a gross change is a fault.
     "latencyP95": {"max": "500ms", "worseThanControl": "100%"},
 }
 
