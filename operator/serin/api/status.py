@@ -155,6 +155,8 @@ def parse_status(status: object) -> Status:
 def status_to_json(status: Status) -> dict[str, Any]:
     """The inverse of `parse_status`, as the API server gives it back: lists, no tuples; columns always."""
     result: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(status))
+    for service, each in zip(result.get("services", ()), status.services, strict=True):
+        service["weight"] = each.weight
     return {**result, "phase": str(status.phase), "weight": status.weight}
 
 

@@ -69,7 +69,7 @@ def superseded(case: Case) -> Finding | None:
         return None
     if run_id(case.spec, case.status, case.seen) == case.status.run_id:
         return None
-    text = "the spec or the canary was changed during the promotion: control gets its template back, then a new run begins"
+    text = "the spec or the canary was changed while promoting: control gets its template back, then a new run begins"
     return Finding("Superseded", text)
 
 
