@@ -62,7 +62,7 @@ def with_transition(before: Status, after: Status, now: float) -> tuple[Status, 
     to = f"{after.phase}({after.stage} {after.weight}%)" if after.phase is Phase.PROGRESSING else str(after.phase)
     note = Transition(time=timestamp(now), to=to, reason=after.reason or str(after.phase), message=after.message)
     kept = (*after.transitions, note)[-_KEPT:]
-    kind: Literal["Normal", "Warning"] = "Warning" if after.phase in _WARNS else "Normal"
+    kind: Literal["Normal", "Warning"] = "Warning" if after.phase in {*_WARNS, Phase.PENDING} else "Normal"
     event = EventNote(kind, note.reason, f"{to}: {after.message}")
     return msgspec.structs.replace(after, transitions=kept), (event,)
 

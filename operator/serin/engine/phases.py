@@ -50,7 +50,7 @@ def pending(case: Case) -> Outcome:
     """Nothing has been touched. Problems are said; without any, preparing begins."""
     if case.seen.problems:
         return _refused(case)
-    status = _phase(case.status, Phase.PREPARING, "Preparing", "preparing: control has 100%, the canary is set up")
+    status = _phase(case.status, Phase.PREPARING, "Preparing", "control has 100%, the canary is being set up")
     return Outcome(status, (), 0.0)
 
 
@@ -64,7 +64,7 @@ def preparing(case: Case) -> Outcome:
         return _hold(case, Finding("Paused", "paused before the first stage by spec.paused; no traffic has moved"))
     status = msgspec.structs.replace(case.status, weight=0, stage="")
     if not case.seen.finalizer:
-        return Outcome(_waiting(status, "Preparing", "preparing"), (AddFinalizer(),), 0.5)
+        return Outcome(_waiting(status, "Preparing", case.status.message), (AddFinalizer(),), 0.5)
     missing = [
         EnsureCanary(service.name)
         for service in case.spec.services
@@ -74,7 +74,7 @@ def preparing(case: Case) -> Outcome:
         return Outcome(_waiting(status, "Preparing", "making the canary's Deployment"), tuple(missing), _SOON)
     if not run.settled(case.seen):
         note = _notes(case)
-        text = f"preparing: control must have 100% and be ready before the first stage: {note}"
+        text = f"control must have 100% and be ready before the first stage: {note}"
         return Outcome(_waiting(status, "Preparing", text), run.shifts(case.spec, status, case.seen), _SOON)
     templates = tuple(
         msgspec.structs.replace(each, control_template=_control_template(case, each.name)) for each in status.services
@@ -95,7 +95,7 @@ def progressing(case: Case) -> Outcome:
         status = run.finish_step(case.spec, status, case.seen, case.now)
     if (found := first(HOLDS, case)) is not None:
         return _hold(case, found, status)
-    if (found := first(STAYS, msgspec_case(case, status))) is not None:
+    if (found := first(STAYS, _with_status(case, status))) is not None:
         if found.reason in {"WaitingForApproval", "InsufficientTraffic"}:
             return _hold(case, found, status)
         text = _granularity(case) + found.message
@@ -203,8 +203,7 @@ def ended(case: Case) -> Outcome:
     kept_on_canary = case.status.phase is Phase.SUCCEEDED and case.spec.promotion.mode == "TrafficOnly"
     if not case.seen.finalizer or kept_on_canary:
         return Outcome(case.status, (), 3600.0)
-    removals: tuple[Act, ...] = tuple(RemoveCanary(service.name) for service in case.spec.services)
-    return Outcome(case.status, (*removals, RemoveFinalizer()), _SOON)
+    return Outcome(case.status, _removals(case), _SOON)
 
 
 def deleting(case: Case) -> Outcome:
@@ -221,8 +220,7 @@ def deleting(case: Case) -> Outcome:
     back = all(service.control is None or service.route.settled for service in case.seen.services)
     if acts or not back:
         return Outcome(msgspec.structs.replace(status, weight=0), acts, _SOON)
-    removals: tuple[Act, ...] = tuple(RemoveCanary(service.name) for service in case.spec.services)
-    return Outcome(status, (*removals, RemoveFinalizer()), _SOON)
+    return Outcome(status, _removals(case), _SOON)
 
 
 def enter_stage(case: Case, status: Status, stage: Stage) -> Outcome:
@@ -240,7 +238,7 @@ def enter_stage(case: Case, status: Status, stage: Stage) -> Outcome:
     return Outcome(_phase(status, Phase.PROGRESSING, "StageEntered", text), (), 0.0)
 
 
-def msgspec_case(case: Case, status: Status) -> Case:
+def _with_status(case: Case, status: Status) -> Case:
     """The same case with a later status."""
     return Case(case.spec, status, case.seen, case.counted, case.position, case.stage, case.now)
 
@@ -278,6 +276,11 @@ def _restoring(case: Case) -> tuple[Act, ...]:
     )
     status = msgspec.structs.replace(case.status, weight=0, phase=Phase.ROLLING_BACK)
     return (*templates, *run.shifts(case.spec, status, case.seen))
+
+
+def _removals(case: Case) -> tuple[Act, ...]:
+    """What Serin made goes first, then the finalizer that waited for it."""
+    return (*(RemoveCanary(service.name) for service in case.spec.services), RemoveFinalizer())
 
 
 def _shifting(case: Case, what: str) -> Outcome:
