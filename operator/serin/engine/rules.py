@@ -147,10 +147,13 @@ def stage_time(case: Case) -> Finding | None:
     left = case.stage.duration.seconds - case.status.stage_seconds
     if left <= 0:
         return None
+    # The stage ends with a look, and a look is counted half an interval after its end.
+    counted = wording.unix(case.status.counted_until) or case.now
+    ends = max(case.now, counted + left + case.spec.analysis.interval.seconds / 2)
     requests = sum(samples(case.status.checkpoint, service.name)[1] for service in case.spec.services)
     return Finding(
         "StageRunning",
-        f"until {wording.clock(case.now + left, case.now)} ({wording.length(left)} left);"
+        f"until {wording.clock(ends, case.now)} ({wording.length(ends - case.now)} left);"
         f" {wording.count(requests)} canary requests in this stage",
     )
 
