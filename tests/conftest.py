@@ -1,7 +1,7 @@
 """What all tests share: how hypothesis searches.
 
-In CI the examples are the same each time, so that a red run says something about the change; on a laptop the search goes
-on with new ones. No deadline anywhere: the time of a single example says more about the machine than about the code.
+In CI the examples are the same each time, so that a red run says something about the change; on a laptop the search
+goes on with new ones. No deadline anywhere: the time of one example says more about the machine than about the code.
 """
 
 import os
