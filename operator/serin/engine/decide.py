@@ -4,6 +4,7 @@ Its order is the policy: a new run begins before anything else is considered, co
 verified, rollback comes before holding, holding before going on. What a phase does is in `phases`, why in `rules`.
 """
 
+from dataclasses import replace
 from typing import Final
 
 import msgspec
@@ -53,6 +54,7 @@ def decide(spec: Spec | InvalidSpecError, status: Status, observation: Observati
     status = msgspec.structs.replace(status, observed_generation=observation.generation)
     status = run.with_services(spec, status, observation)
     status, drift = _noticed(status, observation, now)
+    observation = _fresh(status, observation)
     status, counted = _count(spec, status, observation)
     position = run.position(status)
     case = Case(spec, status, observation, counted, position, run.stage_of(spec, status), now)
@@ -86,12 +88,18 @@ def _template(service: ServiceStatus, seen: Observation) -> str:
     return service.control_template if control is None else control.template_hash
 
 
+def _fresh(status: Status, seen: Observation) -> Observation:
+    """Only the looks that were not counted yet: an older one says nothing about now."""
+    until = unix(status.counted_until) - 0.5
+    looks = tuple(look for look in seen.looks if status.counted_until and look.ends_at - look.seconds >= until)
+    return seen if len(looks) == len(seen.looks) else replace(seen, looks=looks)
+
+
 def _count(spec: Spec, status: Status, seen: Observation) -> tuple[Status, Counted]:
     """Takes the looks into account that were measured at the verified split."""
     counting = run.position(status) in _COUNTING and status.step is not None and status.step.done
-    looks = seen.looks if counting and status.counted_until and not seen.deleting else ()
+    looks = seen.looks if counting and not seen.deleting else ()
     until = unix(status.counted_until)
-    looks = tuple(look for look in looks if look.ends_at - look.seconds >= until - 0.5)
     counted = count_looks(
         spec,
         status.checkpoint,
