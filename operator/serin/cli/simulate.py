@@ -67,6 +67,7 @@ def main(options: argparse.Namespace) -> int:
     """Runs the simulation and prints it as a table; the exit code says how it ended."""
     try:
         spec = read_experiment(options.file)
+        _check_service(spec, options.service)
     except InvalidSpecError as error:
         sys.stderr.write(f"serin simulate: {error}\n")
         return BAD_INPUT
@@ -84,6 +85,13 @@ def main(options: argparse.Namespace) -> int:
         pass
     _show(spec, world, options)
     return EXIT.get(world.status.phase, NOT_ENDED)
+
+
+def _check_service(spec: Spec, name: str) -> None:
+    """A fault of a service that isn't there would find nothing, and look like good news."""
+    names = [service.name for service in spec.services]
+    if name and name not in names:
+        raise InvalidSpecError(f"--service {name}: the experiment has {', '.join(names)}")
 
 
 def _faults(options: argparse.Namespace) -> tuple[Fault, ...]:
