@@ -103,17 +103,17 @@ class Interleavings(RuleBasedStateMachine):
         self.world.now += seconds
 
     @rule(failure=st.sampled_from([None, None, *MeasurementFailure]), partial=st.booleans())
-    def metrics(self, failure: MeasurementFailure | None, partial: bool) -> None:  # noqa: FBT001 - hypothesis draws it
+    def metrics(self, failure: MeasurementFailure | None, partial: bool) -> None:
         """Measurements fail, of one service or of all, or work again."""
         self.failure, self.partial = failure, partial
 
     @rule(paused=st.booleans())
-    def pause(self, paused: bool) -> None:  # noqa: FBT001 - hypothesis draws it
+    def pause(self, paused: bool) -> None:
         """Somebody pauses or resumes."""
         self.world.spec = msgspec.structs.replace(self.world.spec, paused=paused)
 
     @rule(abort=st.sampled_from([False, False, True]))
-    def abort(self, abort: bool) -> None:  # noqa: FBT001 - hypothesis draws it
+    def abort(self, abort: bool) -> None:
         """Somebody aborts, or takes it back."""
         self.world.spec = msgspec.structs.replace(self.world.spec, abort=abort)
 
