@@ -278,6 +278,5 @@ Interleavings.TestCase.settings = settings(
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],
 )
 
-
-class TestInterleavings(Interleavings.TestCase):
-    """The rules that always hold, over thirty histories of twenty-five steps."""
+TestInterleavings = Interleavings.TestCase
+"""The rules that always hold, over thirty histories of twenty-five steps."""

@@ -167,7 +167,7 @@ def test_first_finding_counts(chain: tuple[Rule, ...]) -> None:
 
 def test_order_of_the_chains() -> None:
     """A change of this order is a change of the policy, and needs a reason."""
-    names = [[rule.__name__ for rule in chain] for chain in (ROLLS_BACK, HOLDS, STAYS)]  # type: ignore[attr-defined]
+    names = [[rule.__name__ for rule in chain] for chain in (ROLLS_BACK, HOLDS, STAYS)]
     assert names == [
         ["aborted", "guardrail_failing", "superseded", "canary_gone", "canary_cannot_start"],
         ["paused", "no_control", "no_measurement"],
