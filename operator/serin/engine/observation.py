@@ -66,8 +66,6 @@ class RouteReading:
     """Changes whenever the split may have changed (generations, resourceVersion of a route)."""
     note: str = ""
     """What it waits for, or what the granularity of the split is, as a sentence fragment."""
-    smallest: float = 0.0
-    """The smallest share above 0 that this router can give, in percent."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from serin.api.spec import Service, Spec, canary_name
-from serin.api.status import TERMINAL, Phase, Status
+from serin.api.status import TERMINAL, Status
 from serin.engine import run
 from serin.engine.decide import decide
 from serin.engine.decision import (
@@ -321,8 +321,3 @@ class World:
         within = tuple(int(value) for value in np.cumsum(buckets)[:-1])
         errors = int(self._random.binomial(requests, min(1.0, share)))
         return VariantCounts(requests, errors, EDGES, within, requests)
-
-
-def ended_well(status: Status) -> bool:
-    """True when the new version was promoted."""
-    return status.phase is Phase.SUCCEEDED

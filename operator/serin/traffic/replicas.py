@@ -46,7 +46,6 @@ def read(control: Workload | None, canary: Workload | None, *, weight: int, tota
         settled=not notes,
         token=token,
         note=", ".join(notes) or _granularity(weight, total),
-        smallest=100 / total if total else 0.0,
     )
 
 

@@ -1,54 +1,18 @@
 """Whole experiments over the simulated world: the same engine and statistics as the operator's."""
 
 import dataclasses
-from typing import Any
 
 import msgspec
 import pytest
 
 from serin.api.names import APPROVE, RETRY
-from serin.api.spec import InvalidSpecError, Spec, parse_spec
+from serin.api.spec import InvalidSpecError
 from serin.api.status import TERMINAL, Phase, Status, parse_status, status_to_json
 from serin.engine.decide import decide
 from serin.engine.decision import KeepTemplate, PromoteTemplate, RemoveCanary, RestoreTemplate, Shift
 from serin.engine.observation import Problem
 from serin.engine.world import Fault, Traffic, World
-
-SERVICES = [
-    {"name": "recommendation", "control": {"deployment": "rec"}, "canary": {"deployment": "rec-next"}},
-    {"name": "conversation", "control": {"deployment": "conv"}, "canary": {"deployment": "conv-next"}},
-]
-STAGES = [{"name": "canary", "weight": 10, "duration": "2m"}, {"name": "ab", "weight": 50, "duration": "2m"}]
-
-
-def spec(**changes: Any) -> Spec:
-    """A short experiment over two services."""
-    return parse_spec(
-        {
-            "services": SERVICES,
-            "stages": STAGES,
-            "promotion": {"bake": "1m"},
-            "analysis": {"interval": "10s", "minRequests": 50},
-            **changes,
-        }
-    )
-
-
-def run(world: World, until: float = 3600.0) -> Status:
-    """Runs to the end, or to `until`; every decision must leave a status that survives the API server."""
-    for decision in world.run(until):
-        assert parse_status(status_to_json(decision.status)) == decision.status
-        assert 0 <= decision.status.weight <= 100
-    return world.status
-
-
-def reach(world: World, phase: Phase, stage: str = "", *, done: bool = True) -> None:
-    """Runs until a phase (and stage) is there, and its step has been seen."""
-    for decision in world.run(3600.0):
-        status = decision.status
-        if status.phase is phase and stage in {"", status.stage} and (not done or (status.step and status.step.done)):
-            return
-    pytest.fail(f"never {phase} {stage}: {world.status.message}")
+from tests.unit.engine.worlds import SERVICES, reach, run, spec
 
 
 def test_good_release_is_promoted() -> None:

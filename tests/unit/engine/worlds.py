@@ -35,6 +35,7 @@ def run(world: World, until: float = 3600.0) -> Status:
     """Runs to the end, or to `until` seconds after the start; every status must survive the API server."""
     for decision in world.run(until):
         assert parse_status(status_to_json(decision.status)) == decision.status
+        assert 0 <= decision.status.weight <= 100
     return world.status
 
 
