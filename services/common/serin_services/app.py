@@ -9,6 +9,9 @@ from starlette.middleware import Middleware
 
 from serin_services import faults, health, probes, problems
 from serin_services.admission import AdmissionMiddleware
+from serin_services.assignment import Assignment
+from serin_services.background import Background
+from serin_services.caches import CLEAN_SECONDS, Caches
 from serin_services.context import ContextMiddleware, Identity
 from serin_services.deadline import DeadlineMiddleware
 from serin_services.lifecycle import Lifecycle
@@ -40,7 +43,15 @@ def build(
     routes = RouteTable(routers, silent)
     lifecycle = Lifecycle()
     metrics = HttpMetrics(service=service, engine=settings.engine, version=settings.version, routes=routes)
-    runtime = Runtime(service, settings, lifecycle, metrics)
+    runtime = Runtime(
+        service,
+        settings,
+        lifecycle,
+        metrics,
+        caches=Caches(metrics.registry),
+        background=Background(metrics.registry),
+        assignment=Assignment(settings.variant, metrics.registry),
+    )
     planned = faults.Faults.of(settings)
     middleware = [
         Middleware(
@@ -56,9 +67,17 @@ def build(
     @contextlib.asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         faults.announce(planned)
-        async with start(app, runtime):
-            lifecycle.started = True
-            yield
+        runtime.background.every(CLEAN_SECONDS, runtime.caches.clean, name="clean caches")
+        try:
+            async with start(app, runtime):
+                lifecycle.started = True
+                try:
+                    yield
+                finally:
+                    # Before the service closes its database, which they use.
+                    await runtime.background.close()
+        finally:
+            await runtime.background.close()
 
     app = FastAPI(
         title=title,

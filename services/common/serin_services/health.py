@@ -4,7 +4,7 @@ Not a probe and not counted as one of the users' requests.
 """
 
 import asyncio
-from typing import Literal
+from typing import Any, Literal
 
 from fastapi import APIRouter
 from pydantic import BaseModel, Field
@@ -31,6 +31,14 @@ class DatabaseHealth(BaseModel):
     milliseconds: float | None = Field(default=None, description="Time of one round trip")
 
 
+class CacheHealth(BaseModel):
+    """One cache of the process."""
+
+    entries: int
+    size: int = Field(description="Entries at most")
+    hit_ratio: float | None = Field(description="Share of look-ups that found an entry; null before the first")
+
+
 class Health(BaseModel):
     """State of one process."""
 
@@ -43,7 +51,8 @@ class Health(BaseModel):
     uptime_seconds: float
     engine: EngineHealth | None
     database: DatabaseHealth | None = Field(description="Null for a service that keeps no state")
-    caches: dict[str, int] = Field(description="Entries of each cache")
+    caches: dict[str, CacheHealth] = Field(description="Each cache by its name")
+    model: dict[str, Any] | None = Field(description="The model that was loaded last; null when there is none")
 
 
 router = APIRouter(prefix="/api/v2", tags=["health"])
@@ -68,7 +77,11 @@ async def health(runtime: RuntimeDependency) -> Health:
         if engine is None
         else EngineHealth(name=engine.name, version=engine.version, model_age_seconds=round(engine.model_age, 1)),
         database=database,
-        caches=runtime.caches,
+        caches={
+            name: CacheHealth(entries=len(cache), size=cache.size, hit_ratio=cache.hit_ratio)
+            for name, cache in runtime.caches.items()
+        },
+        model=None if runtime.model_status is None else dict(runtime.model_status()),
     )
 
 

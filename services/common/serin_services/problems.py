@@ -15,6 +15,10 @@ from starlette.exceptions import HTTPException
 
 MEDIA_TYPE = "application/problem+json"
 RETRY_AFTER_SECONDS = 1
+_UNREADABLE = 400
+_MOST_FIELDS = 20
+"""More wrong fields than these help nobody, and a body can have thousands."""
+_LONGEST_NAME = 64
 
 log = structlog.get_logger("problem")
 
@@ -94,17 +98,35 @@ async def _on_problem(_request: Request, error: Exception) -> JSONResponse:
 
 async def _on_http(_request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, HTTPException)
+    if error.status_code == _UNREADABLE and error.__cause__ is not None:
+        # FastAPI's answer to a body that is no text, or too deep for the parser: bad input like any other.
+        return _unreadable()
     return problem_response(error.status_code, str(error.detail), headers=dict(error.headers or {}))
 
 
 async def _on_validation(_request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, RequestValidationError)
-    errors = [
-        FieldProblem(field=".".join(str(part) for part in found["loc"]), detail=found["msg"])
-        for found in error.errors()
-    ]
+    found = error.errors()
+    if any(one["type"] == "json_invalid" for one in found):
+        return _unreadable()
+    errors = [FieldProblem(field=_path(one["loc"]), detail=_printable(one["msg"])) for one in found[:_MOST_FIELDS]]
     names = ", ".join(wrong.field for wrong in errors)
     return problem_response(422, f"Correct {names}.", errors=errors)
+
+
+def _unreadable() -> JSONResponse:
+    return problem_response(
+        422, "The body is no JSON text in UTF-8.", errors=[FieldProblem(field="body", detail="Write valid JSON")]
+    )
+
+
+def _path(location: tuple[int | str, ...]) -> str:
+    return ".".join(_printable(str(part))[:_LONGEST_NAME] for part in location)
+
+
+def _printable(text: str) -> str:
+    # JSON may hold half of a character ("\ud800") as the name of a field; it can't be written in UTF-8 again.
+    return text.encode(errors="replace").decode()
 
 
 def install(app: FastAPI) -> None:

@@ -1,10 +1,14 @@
 """The parts of one process that probes, health and routes reach through the application's state."""
 
-from dataclasses import dataclass, field
-from typing import Annotated, Protocol
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Annotated, Any, Protocol
 
 from fastapi import Depends, Request
 
+from serin_services.assignment import Assignment
+from serin_services.background import Background
+from serin_services.caches import Caches
 from serin_services.database import Database
 from serin_services.lifecycle import Lifecycle
 from serin_services.metrics import HttpMetrics
@@ -29,15 +33,31 @@ class EngineInfo(Protocol):
 
 @dataclass(slots=True)
 class Runtime:
-    """One process of one service."""
+    """One process of one service.
+
+    Attributes:
+        service: Name of the service.
+        settings: Settings of the process.
+        lifecycle: Whether it is started, ready, draining.
+        metrics: Its registry and series.
+        caches: Its caches, by name.
+        background: Its periodic tasks.
+        assignment: Compares the gateway's choice with the variant that served.
+        engine: What answers; set while the service starts.
+        database: Where its state is, or None.
+        model_status: Tells what health shows of the model: version, when it was loaded, what was refused.
+    """
 
     service: str
     settings: ServiceSettings
     lifecycle: Lifecycle
     metrics: HttpMetrics
+    caches: Caches
+    background: Background
+    assignment: Assignment
     engine: EngineInfo | None = None
     database: Database | None = None
-    caches: dict[str, int] = field(default_factory=dict)
+    model_status: Callable[[], Mapping[str, Any]] | None = None
 
 
 def get_runtime(request: Request) -> Runtime:

@@ -4,6 +4,7 @@ One frozen object instead of `os.environ` in many places: a typing error in a va
 sentence, before it takes traffic.
 """
 
+import datetime as dt
 import re
 from typing import Annotated, Literal
 
@@ -64,6 +65,12 @@ class ServiceSettings(BaseSettings):
     max_inflight: int = Field(default=64, ge=1)
     max_body_bytes: int = Field(default=65536, ge=1)
 
+    # Which users the sums of the goals are about.
+    goals_window: Seconds = Field(default=14 * 86400.0, gt=0)
+    """Who was served longer ago is left out."""
+    goals_since: dt.datetime | None = None
+    """Begin of the comparison. Without it: when the later of the two variants began to serve, within the window."""
+
     # What it writes down.
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     log_salt: str = Field(default="serin", min_length=1, max_length=64)
@@ -86,7 +93,12 @@ class DatabaseSettings(BaseSettings):
     )
 
     url: str = "sqlite+aiosqlite:///serin.db"
+    migrate: Literal["auto", "wait"] = "auto"
+    """What a start does with a schema that is behind: migrate it, or wait until the command `migrate` did."""
     pool_size: int = Field(default=3, ge=1)
     pool_overflow: int = Field(default=2, ge=0)
     pool_timeout: Seconds = 2.0
     """Longest wait for a connection of the pool; then the request is answered with 503."""
+    connect_timeout: Seconds = 3.0
+    statement_timeout: Seconds = Field(default=4.0, gt=0)
+    """Longest wait for the answer to a statement, its locks included. Below the longest answer of either service."""

@@ -1,0 +1,95 @@
+"""Which variant a user belongs to by the gateway's hash, beside the one that really served.
+
+The gateway decides, not the services. But a gateway that lost its stickiness would mix the two groups of an experiment
+without any error, so each process computes the same hash, notes it beside what it serves, and counts disagreements.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+import xxhash
+from prometheus_client import CollectorRegistry, Counter
+
+BUCKETS: Final = 100
+USER_HEADER: Final = "x-user-id"
+"""What the gateway hashes."""
+VARIANT_HEADER: Final = "x-variant"
+"""What the gateway adds for the backend that it chose."""
+WEIGHT_HEADER: Final = "x-canary-weight"
+"""Percent of users that the canary has, when the gateway says so."""
+
+_CANARY: Final = "canary"
+_KINDS: Final = ("variant", "bucket", "user")
+
+
+def bucket(user_id: str) -> int:
+    """Return the bucket of a user, 0 to 99: xxh64 with seed 0, as Envoy's consistent hash of a header computes it."""
+    return xxhash.xxh64_intdigest(user_id.encode(), seed=0) % BUCKETS
+
+
+@dataclass(frozen=True, slots=True)
+class Served:
+    """What is noted beside a row that a request wrote."""
+
+    variant: str
+    bucket: int
+
+
+class Assignment:
+    """Compares what served with what should have.
+
+    Exports `serin_assignments_total{agreed}` (yes, no, unknown: the gateway said nothing) and
+    `serin_assignment_disagreements_total{kind}`: `variant` (the gateway chose another variant than this process is),
+    `bucket` (the canary's share does not hold this user, or control's does not), `user` (the gateway hashed another
+    user than the one that the request is about).
+
+    Args:
+        variant: Variant of this process.
+        registry: Where the series go.
+    """
+
+    def __init__(self, variant: str, registry: CollectorRegistry) -> None:
+        self._variant = variant
+        self._assignments = Counter(
+            "serin_assignments_total",
+            "Requests by whether the gateway's choice agrees.",
+            ("agreed",),
+            registry=registry,
+        )
+        self._disagreements = Counter(
+            "serin_assignment_disagreements_total", "Requests in the wrong place.", ("kind",), registry=registry
+        )
+        for agreed in ("yes", "no", "unknown"):
+            self._assignments.labels(agreed)
+        for kind in _KINDS:
+            self._disagreements.labels(kind)
+
+    def note(self, headers: Mapping[str, str], user_id: str) -> Served:
+        """Compare one request, and return what to write beside its rows.
+
+        Args:
+            headers: Headers of the request, found by their lower-case names.
+            user_id: The user that the request is about.
+        """
+        hashed = headers.get(USER_HEADER)
+        number = bucket(user_id)
+        chosen, weight = headers.get(VARIANT_HEADER), _percent(headers.get(WEIGHT_HEADER))
+        wrong = {
+            "variant": chosen is not None and chosen != self._variant,
+            "bucket": weight is not None and (number < weight) != (self._variant == _CANARY),
+            "user": hashed is not None and hashed != user_id,
+        }
+        for kind, is_wrong in wrong.items():
+            if is_wrong:
+                self._disagreements.labels(kind).inc()
+        known = chosen is not None or weight is not None
+        self._assignments.labels("no" if any(wrong.values()) else "yes" if known else "unknown").inc()
+        return Served(self._variant, number)
+
+
+def _percent(text: str | None) -> int | None:
+    if text is None or not text.isdecimal():
+        return None
+    number = int(text)
+    return number if number <= BUCKETS else None
