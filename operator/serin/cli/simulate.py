@@ -16,6 +16,9 @@ from serin.api.names import KIND
 from serin.api.spec import InvalidSpecError, Spec, parse_spec
 from serin.api.status import TERMINAL, Phase, Status
 from serin.api.units import Duration, Share
+from serin.cli.course import Course
+from serin.cli.faults import EXAMPLE, parse_fault
+from serin.cli.picture import NoPictureError, draw
 from serin.engine.wording import length, unix
 from serin.engine.world import Fault, Traffic, World
 
@@ -36,6 +39,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--latency", type=Duration, help="latency added to the canary's requests, like 60ms")
     parser.add_argument("--from", dest="after", type=Duration, default=Duration("0s"), help="when the fault begins")
     parser.add_argument("--service", default="", help="the service that has the fault; default: all")
+    parser.add_argument(
+        "--fault", type=parse_fault, action="append", default=[], metavar="WHAT", help=f"any number of: {EXAMPLE}"
+    )
+    parser.add_argument("--picture", type=Path, metavar="FILE", help="draw weight and evidence (.png, .svg, .pdf)")
     parser.add_argument("--rps", type=float, default=50.0, help="requests per second of each service (default 50)")
     parser.add_argument(
         "--base-errors", type=Share, default=Share("0.2%"), help="errors of both variants (default 0.2%%)"
@@ -67,23 +74,32 @@ def main(options: argparse.Namespace) -> int:
     """Runs the simulation and prints it as a table; the exit code says how it ended."""
     try:
         spec = read_experiment(options.file)
-        _check_service(spec, options.service)
+        faults = (*_faults(options), *options.fault)
+        for fault in faults:
+            _check_service(spec, fault.service)
     except InvalidSpecError as error:
         sys.stderr.write(f"serin simulate: {error}\n")
         return BAD_INPUT
     world = World(
         spec,
         Traffic(rate=options.rps, errors=options.base_errors.value),
-        faults=_faults(options),
+        faults=faults,
         outages=_outages(options),
         replicas=options.replicas,
         seed=options.seed,
         look_seconds=_look_seconds(spec),
     )
     planned = sum(stage.duration.seconds for stage in spec.stages) + spec.promotion.bake.seconds
-    for _ in world.run(until=planned * 3 + 3600):
-        pass
-    _show(spec, world, options)
+    course = Course()
+    for decision in world.run(until=planned * 3 + 3600):
+        course.note(world.now - world.start, decision.status)
+    _show(spec, world, course, faults)
+    if options.picture is not None:
+        try:
+            draw(options.picture, course, world.status, faults, start=world.start, title=str(options.file))
+        except NoPictureError as error:
+            sys.stderr.write(f"serin simulate: {error}\n")
+            return BAD_INPUT
     return EXIT.get(world.status.phase, NOT_ENDED)
 
 
@@ -91,7 +107,7 @@ def _check_service(spec: Spec, name: str) -> None:
     """A fault of a service that isn't there would find nothing, and look like good news."""
     names = [service.name for service in spec.services]
     if name and name not in names:
-        raise InvalidSpecError(f"--service {name}: the experiment has {', '.join(names)}")
+        raise InvalidSpecError(f"a fault of service {name}: the experiment has {', '.join(names)}")
 
 
 def _faults(options: argparse.Namespace) -> tuple[Fault, ...]:
@@ -115,7 +131,7 @@ def _look_seconds(spec: Spec) -> float:
     return max(interval, round(longest / _LOOKS / interval) * interval)
 
 
-def _show(spec: Spec, world: World, options: argparse.Namespace) -> None:
+def _show(spec: Spec, world: World, course: Course, faults: tuple[Fault, ...]) -> None:
     console = Console()
     table = Table("AFTER", "TO", "REASON", "MESSAGE", box=None, pad_edge=False, header_style="bold")
     for transition in world.status.transitions:
@@ -129,15 +145,24 @@ def _show(spec: Spec, world: World, options: argparse.Namespace) -> None:
         console.print(
             f"Looks of {length(look)} instead of {spec.analysis.interval}, to be quick; they are safe to merge."
         )
+    curves = Table("", "", box=None, pad_edge=False, show_header=False)
+    room = console.width - 2 - max((len(name) for name in ("weight", *course.series)), default=0)
+    for label, line in course.lines(max(10, min(100, room))):
+        curves.add_row(label, line)
+    console.print(curves)
+    console.print("weight up to 100 %; evidence on a logarithmic scale, a full block decides\n")
     phase = world.status.phase
     colour = "green" if phase is Phase.SUCCEEDED else "red" if phase in TERMINAL else "yellow"
     took = length(world.now - world.start)
-    found = ""
-    if world.status.found_at and options.after is not None:
-        found = (
-            f", found {length(unix(world.status.found_at) - world.start - options.after.seconds)} after the fault began"
-        )
-    console.print(f"[{colour}]{phase}[/] after {took}{found}")
+    console.print(f"[{colour}]{phase}[/] after {took}{_found(world, faults)}")
+
+
+def _found(world: World, faults: tuple[Fault, ...]) -> str:
+    """How soon the first fault of the canary alone was found."""
+    begun = [fault.after for fault in faults if not fault.shared]
+    if not world.status.found_at or not begun:
+        return ""
+    return f", found {length(unix(world.status.found_at) - world.start - min(begun))} after the fault began"
 
 
 def _show_guardrails(console: Console, status: Status) -> None:

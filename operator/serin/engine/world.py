@@ -12,7 +12,7 @@ import numpy as np
 
 from serin.api.spec import Service, Spec, canary_name
 from serin.api.status import TERMINAL, Status
-from serin.engine import run
+from serin.engine import record, run
 from serin.engine.decide import decide
 from serin.engine.decision import (
     Act,
@@ -63,19 +63,23 @@ class Traffic:
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """What is wrong with the new version, from `after` seconds after the start.
+    """What is wrong with the new version from `after` to `until` seconds after the start.
 
     Args:
         errors: share of its requests that fail in addition.
         latency: seconds added to each of its requests.
         after: seconds from the start of the experiment.
         service: the service that has it; empty: all.
+        until: seconds from the start of the experiment.
+        shared: both versions have it: an incident that is nobody's fault.
     """
 
     errors: float = 0.0
     latency: float = 0.0
     after: float = 0.0
     service: str = ""
+    until: float = math.inf
+    shared: bool = False
 
 
 @dataclass(slots=True)
@@ -87,14 +91,20 @@ class _Pods:
     replicas: int
     generation: int = 1
     ready_at: float = 0.0
+    made: bool = False
+    """By Serin, from a patch."""
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class _Pair:
     control: _Pods
     canary: _Pods | None
     original: str
-    kept: bool = False
+    """Control's template from before the promotion, when it is kept."""
+
+    @property
+    def kept(self) -> bool:
+        return bool(self.original)
 
 
 @dataclass(slots=True)
@@ -126,7 +136,9 @@ class World:
     deleting: bool = field(init=False, default=False)
     annotations: dict[str, str] = field(init=False, default_factory=dict)
     acts: list[tuple[float, Act]] = field(init=False, default_factory=list)
-    _pairs: dict[str, _Pair] = field(init=False, default_factory=dict)
+    _deployments: dict[str, _Pods] = field(init=False, default_factory=dict)
+    _kept: dict[tuple[str, str], str] = field(init=False, default_factory=dict)
+    """Templates that were kept, by run and service."""
     _random: np.random.Generator = field(init=False)
 
     def __post_init__(self) -> None:
@@ -135,10 +147,13 @@ class World:
         self.status = Status()
         self._random = np.random.default_rng(self.seed)
         for service in self.spec.services:
-            control = _Pods(service.control.deployment, "old", self.replicas)
-            mine = service.canary.patch is None
-            canary = _Pods(canary_name(service), "new", 0) if mine else None
-            self._pairs[service.name] = _Pair(control, canary, "old")
+            self.add(service.control.deployment, "old", self.replicas)
+            if service.canary.patch is None:
+                self.add(canary_name(service), "new", 0)
+
+    def add(self, name: str, template: str, replicas: int) -> None:
+        """A Deployment of the user's."""
+        self._deployments[name] = _Pods(name, template, replicas)
 
     def run(self, until: float, on_decision: Callable[[float, Decision], None] | None = None) -> Iterator[Decision]:
         """Looks until the run has ended or `until` seconds have passed; yields each decision."""
@@ -170,7 +185,7 @@ class World:
             deleting=self.deleting,
             finalizer=self.finalizer,
             annotations=dict(self.annotations),
-            services=tuple(self._service(service) for service in self.spec.services),
+            services=tuple(self._service(service) for service in self._in_force.services),
             looks=self._looks(),
         )
 
@@ -184,11 +199,12 @@ class World:
         if isinstance(act, Shift):
             self._shift(pair, act)
         elif isinstance(act, EnsureCanary):
-            pair.canary = pair.canary or _Pods(f"{pair.control.name}-canary", "new", 0)
+            name = f"{pair.control.name}-canary"
+            self._deployments.setdefault(name, _Pods(name, "new", 0, made=True))
         elif isinstance(act, KeepTemplate):
-            pair.original, pair.kept = (pair.original, True) if pair.kept else (pair.control.template, True)
+            self._kept.setdefault((self.status.run_id, act.service), pair.control.template)
         elif isinstance(act, PromoteTemplate):
-            self._roll(pair.control, "new")
+            self._roll(pair.control, pair.canary.template if pair.canary is not None else pair.control.template)
         elif isinstance(act, RestoreTemplate):
             self._roll(pair.control, pair.original)
         elif isinstance(act, RemoveCanary):
@@ -202,13 +218,29 @@ class World:
         return canary / total if total else 0.0
 
     @property
+    def _in_force(self) -> Spec:
+        return record.in_force(self.spec, self.status, finalizer=self.finalizer) or self.spec
+
+    @property
+    def _pairs(self) -> dict[str, _Pair]:
+        """Control and canary of each service."""
+        return {
+            each.name: _Pair(
+                self._deployments[each.control.deployment],
+                self._deployments.get(canary_name(each)),
+                self._kept.get((self.status.run_id, each.name), ""),
+            )
+            for each in self._in_force.services
+        }
+
+    @property
     def _interval(self) -> float:
         return self.look_seconds or self.spec.analysis.interval.seconds
 
     def _remove(self, pair: _Pair, name: str) -> None:
-        pair.kept = False
-        if self.spec.service(name).canary.patch is not None:
-            pair.canary = None
+        self._kept.pop((self.status.run_id, name), None)
+        if pair.canary is not None and pair.canary.made:
+            del self._deployments[pair.canary.name]
         elif pair.canary is not None and pair.canary.replicas:
             self._scale(pair.canary, 0)
 
@@ -243,22 +275,24 @@ class World:
 
     def _service(self, service: Service) -> ServiceObservation:
         pair = self._pairs[service.name]
-        total = run.split_total(service, self.status) or pair.control.replicas
+        known, seen = next((each for each in self.status.services if each.name == service.name), None), self._workload
+        workloads = seen(pair.control), seen(pair.canary) if pair.canary is not None else None
+        total = run.split_total(service, self.status) or record.size(known, *workloads, finalizer=self.finalizer)
         control, canary = pods_for(self.status.weight, total)
         have = pair.canary.replicas if pair.canary is not None else 0
         ready = self._ready(pair.control) == control and (self._ready(pair.canary) if pair.canary else 0) == canary
         generation = pair.canary.generation if pair.canary is not None else 0
         return ServiceObservation(
             name=service.name,
-            control=self._workload(pair.control),
-            canary=self._workload(pair.canary) if pair.canary is not None else None,
+            control=workloads[0],
+            canary=workloads[1],
             route=RouteReading(
                 weight=100 * self.share(service.name),
                 settled=ready and (pair.control.replicas, have) == (control, canary),
                 token=f"{pair.control.generation}/{generation}",
             ),
             kept_template=pair.kept,
-            original_template=pair.original if pair.kept else "",
+            original_template=pair.original,
             canary_template=pair.canary.template if pair.canary is not None else "",
         )
 
@@ -306,7 +340,11 @@ class World:
 
     def _fault(self, name: str, at: float, *, new: bool) -> tuple[float, float]:
         """(error share, added latency) of a version at a time."""
-        active = [each for each in self.faults if new and at >= each.after and each.service in {"", name}]
+        active = [
+            each
+            for each in self.faults
+            if (new or each.shared) and each.after <= at < each.until and each.service in {"", name}
+        ]
         share = 1 - (1 - self.traffic.errors) * math.prod(1 - each.errors for each in active)
         return share, sum(each.latency for each in active)
 
