@@ -1,5 +1,6 @@
 """The course of a simulated experiment as a picture, with matplotlib: `pip install serin[picture]`."""
 
+import math
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,6 @@ from serin.engine.world import Fault
 
 _UNITS = ((86400.0, "days"), (3600.0, "hours"), (60.0, "minutes"), (0.0, "seconds"))
 _PHASE = {"Paused": "0.85", "Holding": "#f6e3b4", "RollingBack": "#f3c4bd", "Baking": "#d5e6d0", "Promoting": "#dbe4f2"}
-_FLOOR = 1e-6
 
 
 class NoPictureError(Exception):
@@ -74,7 +74,7 @@ def _draw_evidence(axes: Any, course: Course, size: float) -> None:
     """The evidence of each guardrail, and the line above which it decides."""
     times = [point.at / size for point in course.points]
     for name in course.series:
-        axes.plot(times, [max(point.evidence.get(name, 0.0), _FLOOR) for point in course.points], label=name)
+        axes.plot(times, [point.evidence.get(name) or math.nan for point in course.points], label=name)
     axes.axhline(1.0, color="crimson", linestyle="--", linewidth=1)
     axes.set(yscale="log", ylabel="evidence ÷ what decides")
     if course.series:
