@@ -9,6 +9,7 @@ import sys
 import tempfile
 import time
 import urllib.request
+import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -72,17 +73,46 @@ class Postgres:
         self._programs = newest
         self._folder = folder
         self.port = free_port()
-        self.url = f"postgresql+asyncpg://serin@127.0.0.1:{self.port}/postgres"
+        self.url = self.url_of("postgres")
         self._run("initdb", "-D", str(folder / "data"), "-A", "trust", "-U", "serin", "--no-sync")
+
+    @classmethod
+    @contextlib.contextmanager
+    def running(cls) -> Iterator["Postgres"]:
+        """Run a server as long as the block runs; the test is skipped where there is no PostgreSQL."""
+        if not list(Path("/usr/lib/postgresql").glob("*/bin/initdb")):
+            pytest.skip("needs PostgreSQL: apt-get install postgresql")
+        # Not pytest's folder: only root may enter that one, and the server runs as another user.
+        folder = Path(tempfile.mkdtemp(prefix="serin-postgres-"))
+        if os.geteuid() == 0:
+            shutil.chown(folder, "postgres")
+        server = cls(folder)
+        server.start()
+        try:
+            yield server
+        finally:
+            with contextlib.suppress(subprocess.CalledProcessError):
+                server.stop()
+            shutil.rmtree(folder)
+
+    def url_of(self, database: str) -> str:
+        """Return the address of one of its databases."""
+        return f"postgresql+asyncpg://serin@127.0.0.1:{self.port}/{database}"
+
+    def make_database(self) -> str:
+        """Make an empty database and return its address."""
+        name = f"test_{uuid.uuid4().hex}"
+        self._run("createdb", "-h", "127.0.0.1", "-p", str(self.port), "-U", "serin", name)
+        return self.url_of(name)
 
     def start(self) -> None:
         """Start the server and wait for it."""
-        options = f"-p {self.port} -k {self._folder} -c listen_addresses=127.0.0.1 -c fsync=off"
+        options = f"-p {self.port} -k {self._folder} -c listen_addresses=127.0.0.1 -c fsync=off -c max_connections=200"
         log = str(self._folder / "log")
         self._run("pg_ctl", "-D", str(self._folder / "data"), "-o", options, "-l", log, "-w", "start")
 
     def stop(self) -> None:
-        """Stop the server, its connections too."""
+        """Stop the server as a crash does, its connections too; what was committed is there after the next start."""
         self._run("pg_ctl", "-D", str(self._folder / "data"), "-m", "immediate", "-w", "stop")
 
     def _run(self, program: str, *arguments: str) -> None:
@@ -99,16 +129,28 @@ class Postgres:
 
 @pytest.fixture
 def postgres() -> Iterator[Postgres]:
-    """Run a PostgreSQL server."""
-    if not list(Path("/usr/lib/postgresql").glob("*/bin/initdb")):
-        pytest.skip("needs PostgreSQL: apt-get install postgresql")
-    # Not pytest's folder: only root may enter that one, and the server runs as another user.
-    folder = Path(tempfile.mkdtemp(prefix="serin-postgres-"))
-    if os.geteuid() == 0:
-        shutil.chown(folder, "postgres")
-    server = Postgres(folder)
-    server.start()
-    yield server
-    with contextlib.suppress(subprocess.CalledProcessError):
-        server.stop()
-    shutil.rmtree(folder)
+    """Run a PostgreSQL server that the test may stop."""
+    with Postgres.running() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def shared_postgres() -> Iterator[Postgres]:
+    """Run one PostgreSQL server for all tests that leave it alone."""
+    with Postgres.running() as server:
+        yield server
+
+
+@pytest.fixture
+def postgres_url(shared_postgres: Postgres) -> str:
+    """Give the address of an empty PostgreSQL database."""
+    return shared_postgres.make_database()
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """Give the address of an empty database, once of each kind."""
+    if request.param == "sqlite":
+        return f"sqlite+aiosqlite:///{tmp_path / 'serin.db'}"
+    url: str = request.getfixturevalue("postgres_url")
+    return url
