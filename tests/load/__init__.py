@@ -10,6 +10,6 @@ very delays that users would see.
 
 from tests.load.generator import Load, run
 from tests.load.plan import Plan, Target
-from tests.load.report import Failure, Report, Series, Window
+from tests.load.report import Failure, Report, RouteSeries, Series, Window
 
-__all__ = ["Failure", "Load", "Plan", "Report", "Series", "Target", "Window", "run"]
+__all__ = ["Failure", "Load", "Plan", "Report", "RouteSeries", "Series", "Target", "Window", "run"]

@@ -50,6 +50,7 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument("--rate", type=float, default=20.0, help="requests per second for each service")
     parser.add_argument("--duration", type=seconds, default=30.0, help="how long to send, for example 30s or 5m")
     parser.add_argument("--users", type=int, default=2000, help="size of the pool of users")
+    parser.add_argument("--skew", type=float, default=0.0, help="how unequal users are: 0 alike, 1 as on the web")
     parser.add_argument("--turns", type=int, default=5, help="messages of a conversation")
     parser.add_argument("--arrivals", choices=("poisson", "fixed"), default="poisson", help="gaps between requests")
     parser.add_argument(
@@ -86,6 +87,7 @@ def plan_of(options: argparse.Namespace) -> Plan:
         targets=targets,
         duration=options.duration,
         users=options.users,
+        skew=options.skew,
         arrivals=options.arrivals,
         connections=options.connections,
         turns=options.turns,

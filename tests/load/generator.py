@@ -83,10 +83,14 @@ class Load:
                 with contextlib.suppress(TimeoutError):
                     await asyncio.wait_for(stop.wait(), pause)
                     return
+            call = traffic.next()
             if len(self._inflight) >= self.plan.max_inflight:
                 self.report.unsent[target.service] += 1
+                self.report.add_route(
+                    service=target.service, route=call.route, ok=False, seconds=float("inf"), lag=float("inf")
+                )
+                traffic.done(call, None)
                 continue
-            call = traffic.next()
             url = draw.choice(target.urls) + call.path
             task = asyncio.create_task(self._send(session, target, traffic, call=call, url=url, due=due))
             self._inflight.add(task)
@@ -96,6 +100,7 @@ class Load:
         self, session: aiohttp.ClientSession, target: Target, traffic: Traffic, *, call: Call, url: str, due: float
     ) -> None:
         self.report.sent[target.service] += 1
+        lag = time.monotonic() - due
         headers: dict[str, str] = {}
         answered, kind, answer = False, None, None
         try:
@@ -118,6 +123,13 @@ class Load:
             fault="x-serin-fault" in found,
             seconds=seconds,
             answered=answered,
+        )
+        self.report.add_route(
+            service=target.service,
+            route=call.route,
+            ok=kind is None,
+            seconds=seconds if answered else float("inf"),
+            lag=lag,
         )
         if kind is not None and self._on_failure is not None:
             self._on_failure(Failure(time.time() - seconds, target.service, url, variant, kind, seconds))

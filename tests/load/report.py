@@ -4,6 +4,7 @@ Failures are told apart by their cause. Those that a bad release makes on purpos
 failed counts against whoever switched the traffic.
 """
 
+import math
 import time
 from array import array
 from collections import Counter, deque
@@ -79,6 +80,31 @@ class Series:
         return dict(zip(PERCENTILES, np.percentile(self.latencies, PERCENTILES).tolist(), strict=True))
 
 
+@dataclass(slots=True)
+class RouteSeries:
+    """Requests of one endpoint, whoever answered.
+
+    A request without an answer in time has no latency, but it has one that is at least as long as the user waited. To
+    leave it out would make a service look faster the more it fails (coordinated omission); here it counts as infinite.
+
+    Attributes:
+        latencies: Seconds from when a request was due until its answer; infinite when none came.
+        failed: Failures, for whatever reason.
+        lags: Seconds from when a request was due until the generator sent it: its own share of the latencies.
+    """
+
+    latencies: "array[float]" = field(default_factory=lambda: array("d"))
+    failed: int = 0
+    lags: "array[float]" = field(default_factory=lambda: array("d"))
+
+    def percentile(self, percent: float) -> float:
+        """Return a percentile of the latencies in seconds; NaN without requests."""
+        if not self.latencies:
+            return float("nan")
+        # "higher" is a latency that some request really had, and no mean with an infinite one.
+        return float(np.percentile(self.latencies, percent, method="higher"))
+
+
 @dataclass(frozen=True, slots=True)
 class Window:
     """The last seconds of one service and variant."""
@@ -100,6 +126,7 @@ class Report:
         self.sent: Counter[str] = Counter()
         self.unsent: Counter[str] = Counter()
         self.series: dict[tuple[str, str], Series] = {}
+        self.routes: dict[tuple[str, str], RouteSeries] = {}
         self._recent: deque[tuple[float, str, str, bool, float]] = deque()
 
     def add(
@@ -133,6 +160,21 @@ class Report:
             series.first_fault_at = series.first_fault_at or now
         self._recent.append((time.monotonic(), service, variant, kind is None, seconds))
         self._forget()
+
+    def add_route(self, *, service: str, route: str, ok: bool, seconds: float, lag: float) -> None:
+        """Count one request for its endpoint.
+
+        Args:
+            service: Service that it was for.
+            route: Endpoint that it was for.
+            ok: Whether it got a right answer.
+            seconds: Time from when it was due until its answer; infinite when none came.
+            lag: Time from when it was due until it was sent.
+        """
+        series = self.routes.setdefault((service, route), RouteSeries())
+        series.latencies.append(seconds)
+        series.lags.append(lag)
+        series.failed += not ok
 
     def window(self, seconds: float = 10.0) -> list[Window]:
         """Return what the last seconds (at most 30) brought, sorted by service and variant."""
@@ -187,6 +229,17 @@ class Report:
             "unsent": dict(self.unsent),
             "failed": dict(self.failures),
             "injected": self.injected,
+            "routes": [
+                {
+                    "service": service,
+                    "route": route,
+                    "requests": len(series.latencies),
+                    "failed": series.failed,
+                    "latency_ms": {f"p{p}": _milliseconds(series.percentile(p)) for p in PERCENTILES},
+                    "generator_lag_ms": {"p99": _milliseconds(float(np.percentile(series.lags, 99)))},
+                }
+                for (service, route), series in sorted(self.routes.items())
+            ],
             "own_failures": self.own_failures,
             "series": [
                 {
@@ -234,3 +287,8 @@ class Report:
         kinds = [f"{count:,} {kind}" for kind, count in self.failures.most_common() if kind != INJECTED]
         kinds += [f"{self.unsent.total():,} unsent (too many in flight)"] if self.unsent else []
         return f"{self.own_failures:,} requests failed: {', '.join(kinds)}."
+
+
+def _milliseconds(seconds: float) -> float | None:
+    """Return rounded milliseconds; None for what JSON can't say."""
+    return round(seconds * 1000, 2) if math.isfinite(seconds) else None

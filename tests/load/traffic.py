@@ -5,7 +5,10 @@ switch shows as a failed request here.
 """
 
 import random
+from bisect import bisect
 from dataclasses import dataclass
+from functools import lru_cache
+from itertools import accumulate
 from typing import Any, Protocol
 
 from tests.load.plan import Plan
@@ -46,6 +49,11 @@ class Call:
     proof: str
     conversation: str | None = None
     turns_left: int = 0
+
+    @property
+    def route(self) -> str:
+        """Name of the endpoint: the last part of its path."""
+        return self.path.rsplit("/", 1)[1]
 
 
 class Traffic(Protocol):
@@ -118,4 +126,13 @@ def make_traffic(service: str, plan: Plan, draw: random.Random) -> Traffic:
 def _user(plan: Plan, draw: random.Random) -> str:
     if draw.random() < _NEWCOMERS:
         return f"new-{draw.randrange(10**6):06d}"
-    return f"u-{draw.randrange(plan.users):04d}"
+    if plan.skew == 0:
+        return f"u-{draw.randrange(plan.users):04d}"
+    bounds = _activity(plan.users, plan.skew)
+    return f"u-{bisect(bounds, draw.random() * bounds[-1]) % plan.users:04d}"
+
+
+@lru_cache(maxsize=4)
+def _activity(users: int, skew: float) -> tuple[float, ...]:
+    """Return the cumulated activity of the users, the most active first; u-0000 is the most active."""
+    return tuple(accumulate(rank**-skew for rank in range(1, users + 1)))

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import json
+import random
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
@@ -13,6 +14,7 @@ from aiohttp.test_utils import TestServer
 
 from tests.load import Failure, Load, Plan, Target, run
 from tests.load.__main__ import main
+from tests.load.traffic import make_traffic
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -167,6 +169,53 @@ async def test_conversations_go_on_with_the_id_they_were_given() -> None:
     assert set(said) <= set(begun)
     assert max(said.values()) <= 3
     assert sum(said.values()) + len(begun) == 100
+
+
+async def test_a_request_without_an_answer_is_an_infinite_latency() -> None:
+    """What timed out or could not be sent is in its endpoint's percentiles, and can't make the service look fast."""
+    answers = iter(range(1000))
+
+    async def every_second(request: web.Request) -> web.Response:
+        if next(answers) % 2:
+            await asyncio.sleep(3)
+        return await right(request)
+
+    async with served(every_second) as url:
+        report = await run(plan(url, rate=100.0, duration=0.2, timeout=0.2))
+    series = report.routes["recommendation", "personalized"]
+    assert (len(series.latencies), series.failed) == (20, 10)
+    assert series.percentile(40) < 0.2
+    assert series.percentile(95) == float("inf")
+    [row] = report.as_json()["routes"]
+    assert (row["requests"], row["failed"], row["latency_ms"]["p95"]) == (20, 10, None)
+
+
+async def test_endpoints_are_told_apart() -> None:
+    """The start of a conversation and its messages have latencies of their own."""
+
+    async def talk(request: web.Request) -> web.Response:
+        if request.path.endswith("/start"):
+            return web.json_response({"conversation_id": "c1"}, status=201)
+        await asyncio.sleep(0.05)
+        return web.json_response({"reply": "yes"})
+
+    async with served(talk) as url:
+        report = await run(Plan((Target("conversation", (url,), 100.0),), 0.3, arrivals="fixed", turns=3))
+    begin, say = (report.routes["conversation", route] for route in ("start", "messages"))
+    assert begin.percentile(50) < 0.05 <= say.percentile(50)
+    assert len(begin.latencies) + len(say.latencies) == 30
+
+
+def test_active_users_come_more_often() -> None:
+    """With a skew of 1 the most active of 2,000 users sends 1 / 8.18 of what all of them send; with 0, 1 / 2,000."""
+    for skew, expected in ((1.0, 1 / 8.178), (0.0, 1 / 2000)):
+        made = make_traffic(
+            "recommendation", Plan((Target("recommendation", ("http://x",), 1.0),), 1.0, skew=skew), random.Random(1)
+        )
+        users = [made.next().user_id for _ in range(20_000)]
+        known = [user for user in users if user.startswith("u-")]
+        assert known.count("u-0000") / len(known) == pytest.approx(expected, abs=0.01)
+        assert all(0 <= int(user[2:]) < 2000 for user in known)
 
 
 @pytest.mark.parametrize(
