@@ -80,7 +80,7 @@ def base_images(at: Places) -> int:
 
 
 def images(at: Places, wanted: Sequence[str] = ()) -> int:
-    """Build the project's images, all or those named: serin/operator:dev, serin/recommendation:dev, ..."""
+    """Build the project's images, all or those named, and supply the usual ones that they and the manifests need."""
     known = {image.name: image for image in project.IMAGES}
     unknown = [name for name in wanted if name not in known]
     if unknown:
@@ -88,7 +88,8 @@ def images(at: Places, wanted: Sequence[str] = ()) -> int:
     chosen = tuple(known[name] for name in wanted or known)
     _docker(at)
     begun = time.monotonic()
-    ran = _supplied(bases.steps(at)[:2], at)
+    # Not Prometheus's: `up` supplies it, because a cluster without it shows nothing.
+    ran = _supplied([step for step in bases.steps(at) if step.name != "prometheus-image"], at)
     ran += run_steps(project.steps(at, chosen), at)
     note_timing(at, "images" if ran else "images (nothing to do)", time.monotonic() - begun)
     print("Images: " + ", ".join(image.tag for image in chosen))

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from typing import Any
 
 from tests.cluster import daemon
 from tests.cluster.places import REPOSITORY
@@ -135,9 +136,19 @@ async def _waiting() -> list[str]:
             found.append(f"{item['metadata']['name']} {counts[1]}/{wanted}")
     # A pod that ends still serves for some seconds: the next experiment must not count its answers.
     pods = (await get("pods", "-n", NAMESPACE))["items"]
+    found += sorted({trouble for pod in pods if (trouble := _trouble(pod))})
     if ending := sum("deletionTimestamp" in pod["metadata"] for pod in pods):
         found.append(f"{ending} pods that end")
     return found
+
+
+def _trouble(pod: dict[str, Any]) -> str:
+    """Return why a pod's container does not start, when the cluster says so: it rarely gets well by waiting."""
+    for container in pod.get("status", {}).get("containerStatuses", ()):
+        reason = container.get("state", {}).get("waiting", {}).get("reason", "")
+        if reason not in {"", "ContainerCreating", "PodInitializing"}:
+            return f"{container['image']}: {reason}"
+    return ""
 
 
 async def reset(say: Say, faults: dict[str, str] | None = None, *, faulty: str = "recommendation") -> None:
