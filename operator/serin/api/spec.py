@@ -229,7 +229,16 @@ class Spec(_Struct, frozen=True):
 
 
 class InvalidSpecError(ValueError):
-    """The spec cannot be read; the text is a sentence for the user."""
+    """The spec cannot be read; the text is a sentence for the user.
+
+    Args:
+        message: the sentence.
+        services: those whose Deployments can be made out nevertheless, with nothing else of them.
+    """
+
+    def __init__(self, message: str, services: tuple[Service, ...] = ()) -> None:
+        super().__init__(message)
+        self.services = services
 
 
 def parse_spec(spec: object) -> Spec:
@@ -241,7 +250,36 @@ def parse_spec(spec: object) -> Spec:
     try:
         return msgspec.convert(spec, Spec, dec_hook=decode_unit)
     except (msgspec.ValidationError, ValueError) as error:
-        raise InvalidSpecError(_sentence(str(error))) from None
+        raise InvalidSpecError(_sentence(str(error)), _legible(spec)) from None
+
+
+class _Named(msgspec.Struct, frozen=True):
+    """What is needed of a service to find its pods: its name and its Deployments. Anything else is ignored."""
+
+    name: DnsLabel
+    control: "_Deployment"
+    canary: "_Deployment"
+
+
+class _Deployment(msgspec.Struct, frozen=True):
+    """Control, or the canary: the latter has no name where it is a patch."""
+
+    deployment: DnsName | None = None
+
+
+def _legible(spec: object) -> tuple[Service, ...]:
+    """The services of a spec that as a whole can't be read, of a newer version for example."""
+    found: list[Service] = []
+    services = spec.get("services") if isinstance(spec, dict) else None
+    for each in services if isinstance(services, list) else ():
+        try:
+            named = msgspec.convert(each, _Named)
+        except (msgspec.ValidationError, ValueError):
+            continue
+        if named.control.deployment is not None:
+            canary = Canary(deployment=named.canary.deployment or f"{named.control.deployment}-canary")
+            found.append(Service(name=named.name, control=Control(deployment=named.control.deployment), canary=canary))
+    return tuple(found)
 
 
 def spec_to_json(spec: Spec) -> dict[str, Any]:

@@ -88,6 +88,11 @@ class ServiceStatus(_Struct, frozen=True):
     observed_weight: float | None = None
     ready: str = ""
     guardrails: tuple[GuardrailStatus, ...] = ()
+    control: str = ""
+    canary: str = ""
+    """The Deployments of the run: whatever the spec says later, these are the ones that get their state back."""
+    traffic: dict[str, Any] = {}
+    """How the run splits traffic, as in `spec`; empty for Replicas, whose Deployments say it all."""
     replicas: int = 0
     """Control's size before the run, which it gets back."""
     control_template: str = ""

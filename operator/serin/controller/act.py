@@ -41,8 +41,8 @@ class Actor:
     deployments: Deployments
     router: ReplicasRouter
 
-    def do(self, act: Act, obj: dict[str, Any], spec: Spec, run_id: str) -> None:
-        """One act for one experiment.
+    def do(self, act: Act, obj: dict[str, Any], spec: Spec | None, run_id: str) -> None:
+        """One act for one experiment, by the spec that is in force; without one there are no acts on services.
 
         Raises:
             KubeError: it may or may not have happened; the next look sees.
@@ -55,6 +55,8 @@ class Actor:
             fresh = self.kube.get(API_VERSION, PLURAL, meta["namespace"], meta["name"])
             set_finalizer(self.kube, fresh, present=isinstance(act, AddFinalizer))
             return
+        if spec is None:
+            raise ValueError(f"{act} needs a spec")
         service = spec.service(act.service)
         if isinstance(act, Shift):
             self.router.write(meta["namespace"], service, weight=act.weight, total=act.total)

@@ -13,7 +13,7 @@ from serin.api.names import CANARY, CONTROL, FINALIZER
 from serin.api.spec import Service, Spec
 from serin.api.status import TERMINAL, Phase, Status
 from serin.controller.store import Key, Store, deployment_names, key_of, names_of
-from serin.engine import run
+from serin.engine import record, run
 from serin.engine.observation import LookResult, Observation, Problem, ServiceObservation, Unmeasured, Workload
 from serin.engine.wording import unix
 from serin.kube.deployments import Deployments, outdated, promoted_template, template_hash, workload
@@ -79,13 +79,19 @@ class Observer:
     executor: Executor
     _checked: dict[Key, _Checked] = field(default_factory=dict)
 
-    async def observe(self, obj: dict[str, Any], spec: Spec | None, status: Status, now: float) -> Observation:
-        """The picture of one experiment at `now`; without a readable spec it has no services."""
+    async def observe(
+        self, obj: dict[str, Any], spec: Spec | None, status: Status, now: float, *, asked: bool
+    ) -> Observation:
+        """The picture of one experiment at `now`, by the spec that is in force; without one it has no services.
+
+        Where that is not what the user asks for (`asked` is False), something is on its way back: it needs no checks
+        and no measurements.
+        """
         meta = obj["metadata"]
         services = await self._services(obj, spec, status) if spec is not None else ()
         looks: tuple[LookResult, ...] = ()
         problems: tuple[Problem, ...] = ()
-        if spec is not None and "deletionTimestamp" not in meta:
+        if spec is not None and asked and "deletionTimestamp" not in meta:
             problems = await self._problems(obj, spec, status)
             looks = await self._looks(obj, spec, status, now)
         return Observation(
@@ -117,20 +123,22 @@ class Observer:
             if run.position(status) in _KEPT_MATTERS and status.run_id:
                 name = revision_name(obj["metadata"]["name"], service.name, status.run_id)
                 kept = await self._call(self.deployments.kept_template, namespace, name)
-            found.append(self._service(service, status, workload(control), workload(canary), control, canary, kept))
+            workloads = workload(control), workload(canary)
+            total = run.split_total(service, status) or _size(obj, service, status, workloads)
+            found.append(self._service(service, status, workloads, total, control, canary, kept))
         return tuple(found)
 
     def _service(
         self,
         service: Service,
         status: Status,
-        control: Workload | None,
-        canary: Workload | None,
+        workloads: tuple[Workload | None, Workload | None],
+        total: int,
         raw_control: dict[str, Any] | None,
         raw_canary: dict[str, Any] | None,
         kept: dict[str, Any] | None,
     ) -> ServiceObservation:
-        total = run.split_total(service, status) or (control.replicas if control is not None else 0)
+        control, canary = workloads
         promoted = ""
         if raw_control is not None and raw_canary is not None:
             promoted = template_hash(promoted_template(raw_control, raw_canary))
@@ -173,7 +181,8 @@ class Observer:
             if other is None or other["metadata"]["uid"] == meta["uid"]:
                 continue
             theirs = other["metadata"]
-            done = other.get("status", {}).get("phase") in TERMINAL
+            # One that has ended may still have something to give back (after TrafficOnly, all of the traffic).
+            done = other.get("status", {}).get("phase") in TERMINAL and FINALIZER not in theirs.get("finalizers", ())
             shared = sorted(mine & deployment_names(other))
             if shared and not done and rank(other) < rank(obj):
                 text = f"Deployment {shared[0]} belongs to experiment {theirs['name']}: wait until that has ended,"
@@ -204,10 +213,18 @@ class Observer:
     """Kept by the reconciler: what each experiment is measured by at present."""
 
 
+def _size(
+    obj: dict[str, Any], service: Service, status: Status, workloads: tuple[Workload | None, Workload | None]
+) -> int:
+    known = next((each for each in status.services if each.name == service.name), None)
+    return record.size(known, *workloads, finalizer=FINALIZER in obj["metadata"].get("finalizers", ()))
+
+
 def rank(obj: dict[str, Any]) -> tuple[bool, str, str]:
     """Who may have a Deployment: who has begun, then who came first; times of creation are whole seconds."""
+    meta = obj["metadata"]
     waits = (obj.get("status") or {}).get("phase", Phase.PENDING) == Phase.PENDING
-    return waits, obj["metadata"]["creationTimestamp"], obj["metadata"]["name"]
+    return waits and FINALIZER not in meta.get("finalizers", ()), meta["creationTimestamp"], meta["name"]
 
 
 def _outdated(service: Service, status: Status, control: dict[str, Any] | None, canary: dict[str, Any] | None) -> bool:

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 import structlog
 
-from serin.api.names import API_VERSION, PLURAL
+from serin.api.names import API_VERSION, FINALIZER, PLURAL
 from serin.api.spec import InvalidSpecError, Spec, parse_spec
 from serin.api.status import TERMINAL, Phase, Status, merge_patch, parse_status, status_to_json
 from serin.controller.act import Actor
@@ -20,6 +20,7 @@ from serin.controller.store import Key, Store, names_of
 from serin.engine import run
 from serin.engine.decide import decide
 from serin.engine.decision import Decision
+from serin.engine.record import in_force
 from serin.kube.client import Kube
 from serin.kube.errors import Conflict, NotFound
 from serin.kube.events import emit
@@ -78,20 +79,20 @@ class Reconciler:
         if not self.lease.held():
             return 1.0
         begun, now = time.monotonic(), time.time()
-        spec = _spec(obj)
+        asked = _spec(obj)
         status = self._status(key, obj)
-        readable = spec if isinstance(spec, Spec) else None
-        self._measure(key, obj, readable, status)
-        observation = await self.observer.observe(obj, readable, status, now)
-        decision = decide(spec, status, observation, now)
+        spec = in_force(asked, status, finalizer=FINALIZER in obj["metadata"].get("finalizers", ()))
+        readable = asked if isinstance(asked, Spec) else None
+        self._measure(key, obj, readable if spec is asked else None, status)
+        observation = await self.observer.observe(obj, spec, status, now, asked=spec is asked)
+        decision = decide(asked, status, observation, now)
         METRICS.looked(observation.looks, time.time())
         METRICS.decided(decision)
         obj = await self._intend(key, obj, decision, checkpoint(readable, len(self.store.experiments)))
         if obj is None:
             return 0.2
         await self._report(obj, decision)
-        if readable is not None:
-            await self._act(obj, readable, decision)
+        await self._act(obj, spec, decision)
         METRICS.reconciled(time.monotonic() - begun)
         return self._next(decision, readable, now)
 
@@ -124,7 +125,7 @@ class Reconciler:
         self._memory[key] = _Memory(obj.get("status") or {}, decision.status, last)
         return obj
 
-    async def _act(self, obj: dict[str, Any], spec: Spec, decision: Decision) -> None:
+    async def _act(self, obj: dict[str, Any], spec: Spec | None, decision: Decision) -> None:
         if not decision.acts:
             return
         for act in decision.acts:
@@ -132,15 +133,15 @@ class Reconciler:
                 return
             try:
                 await self._call(self.actor.do, act, obj, spec, decision.status.run_id)
-            except Conflict as error:
+            except (Conflict, NotFound) as error:
                 _log.info("act refused, looking again", act=type(act).__name__, error=str(error))
                 break
         await self._see(obj, spec)
 
-    async def _see(self, obj: dict[str, Any], spec: Spec) -> None:
+    async def _see(self, obj: dict[str, Any], spec: Spec | None) -> None:
         """Reads back what was acted on: a watch may be late, and a decision on the past would repeat itself."""
         namespace = obj["metadata"]["namespace"]
-        for service in spec.services:
+        for service in spec.services if spec is not None else ():
             for name in names_of(service):
                 found = await self._call(self.actor.deployments.find, namespace, name)
                 known = self.store.deployments.get(Key(namespace, name))

@@ -7,6 +7,7 @@ there are. An older event never replaces the result of a newer write.
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
+from serin.api.names import FINALIZER
 from serin.api.spec import Service, canary_name
 
 
@@ -105,8 +106,11 @@ class Store:
 
 
 def deployment_names(experiment: dict[str, Any]) -> set[str]:
-    """Every Deployment that an experiment names or makes; tolerant of a spec that can't be read."""
+    """Every Deployment that an experiment names, makes, or still has to give back; tolerant of an unreadable spec."""
     names: set[str] = set()
+    if FINALIZER in experiment["metadata"].get("finalizers", ()):
+        for each in experiment.get("status", {}).get("services", ()):
+            names |= {each.get("control", ""), each.get("canary", "")}
     services = experiment.get("spec", {}).get("services")
     for service in services if isinstance(services, list) else ():
         control = service.get("control", {}).get("deployment", "")

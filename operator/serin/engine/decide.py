@@ -11,9 +11,9 @@ import msgspec
 
 from serin.api.spec import InvalidSpecError, Spec
 from serin.api.status import TERMINAL, Phase, ServiceStatus, Status, VerdictName
-from serin.engine import phases, run
+from serin.engine import phases, record, run
 from serin.engine.conditions import significant, with_conditions, with_transition
-from serin.engine.decision import Decision, EventNote
+from serin.engine.decision import AddFinalizer, Decision, EventNote, RemoveFinalizer
 from serin.engine.evidence import Counted, count_looks, worst
 from serin.engine.observation import Observation
 from serin.engine.rules import Case
@@ -21,6 +21,9 @@ from serin.engine.wording import length, timestamp, unix
 
 _STALLED_AFTER: Final = 600.0
 """Seconds after which a step that has not been seen is called stalled (the Deployment's own default deadline)."""
+
+_AWAY: Final = frozenset({Phase.PROGRESSING, Phase.PROMOTING, Phase.BAKING})
+"""Where the finalizer has to be."""
 
 _COUNTING: Final = frozenset({Phase.PROGRESSING, Phase.BAKING})
 
@@ -49,7 +52,9 @@ def decide(spec: Spec | InvalidSpecError, status: Status, observation: Observati
     before = status
     if isinstance(spec, InvalidSpecError):
         return _unreadable(spec, before, observation, now)
-    if not observation.deleting and run.new_run_may_begin(spec, status, observation):
+    asked, spec = spec, record.in_force(spec, status, finalizer=observation.finalizer) or spec
+    replaced = spec is not asked
+    if not observation.deleting and not replaced and run.new_run_may_begin(spec, status, observation):
         status = run.new_run(spec, status, observation, now)
     status = msgspec.structs.replace(status, observed_generation=observation.generation)
     status = run.with_services(spec, status, observation)
@@ -57,7 +62,7 @@ def decide(spec: Spec | InvalidSpecError, status: Status, observation: Observati
     observation = _fresh(status, observation)
     status, counted = _count(spec, status, observation)
     position = run.position(status)
-    case = Case(spec, status, observation, counted, position, run.stage_of(spec, status), now)
+    case = Case(spec, status, observation, counted, position, run.stage_of(spec, status), now, replaced)
     outcome = phases.deleting(case) if observation.deleting else _PHASES[position](case)
     return _finished(before, outcome, case, drift)
 
@@ -135,10 +140,12 @@ def _joint(counted: Counted, services: tuple[ServiceStatus, ...]) -> VerdictName
     return worst(parts)
 
 
-def _finished(before: Status, outcome: phases.Outcome, case: Case, drift: tuple[EventNote, ...]) -> Decision:
+def _finished(
+    before: Status, outcome: phases.Outcome, case: Case, drift: tuple[EventNote, ...], *, readable: bool = True
+) -> Decision:
     """Transitions, conditions and Events; and whether the status is worth a write of its own."""
     after, events = with_transition(before, outcome.status, case.now)
-    accepted = not (case.seen.problems and run.position(after) is Phase.PENDING)
+    accepted = readable and not (case.seen.problems and run.position(after) is Phase.PENDING)
     age = run.step_age(after, case.now)
     stalled = f"no progress for {length(age)}: {after.message}" if age > _STALLED_AFTER else ""
     measured = None
@@ -155,14 +162,22 @@ def _finished(before: Status, outcome: phases.Outcome, case: Case, drift: tuple[
         stalled=stalled,
         now=case.now,
     )
-    written = significant(before, after) or bool(outcome.acts and before.step != after.step)
+    acts = outcome.acts
+    if not case.seen.finalizer and not case.seen.deleting and run.position(after) in _AWAY:
+        acts = (AddFinalizer(), *acts)  # somebody took it away
+    written = significant(before, after) or bool(acts and before.step != after.step)
     wake = 0.5 if after.phase != before.phase and after.phase not in TERMINAL else outcome.wake
-    return Decision(after, outcome.acts, (*drift, *events), wake, written)
+    return Decision(after, acts, (*drift, *events), wake, written)
 
 
 def _unreadable(error: InvalidSpecError, before: Status, seen: Observation, now: float) -> Decision:
-    """A spec that can't be read never moves traffic: a run under way stays where it is, and says so."""
+    """A spec that can't be read never moves traffic to a canary: a run under way stays where it is, and says so.
+
+    What is on its way back goes on, and so does what is deleted: the record of the run tells what to give back.
+    """
     stays = before.phase in {*TERMINAL, Phase.ROLLING_BACK}
+    if seen.deleting or (stays and seen.finalizer):
+        return _undone(error, before, seen, now)
     started = not stays and run.position(before) not in {Phase.PENDING, Phase.PREPARING}
     after = msgspec.structs.replace(
         before,
@@ -175,3 +190,20 @@ def _unreadable(error: InvalidSpecError, before: Status, seen: Observation, now:
     after, events = with_transition(before, after, now)
     after = with_conditions(before, after, accepted=False, measured=None, routed=True, stalled="", now=now)
     return Decision(after, (), events, 60.0, significant(before, after))
+
+
+def _undone(error: InvalidSpecError, before: Status, seen: Observation, now: float) -> Decision:
+    """The way back of an experiment whose spec can't be read."""
+    spec = record.in_force(error, before, finalizer=seen.finalizer)
+    if spec is None:
+        text = "not restored: neither the spec nor the status says which Deployments this experiment had; see to the"
+        text += f" sizes of control and canary yourself ({error})"
+        acts = (RemoveFinalizer(),) if seen.finalizer else ()
+        lost = msgspec.structs.replace(before, reason="NotRestored", message=text)
+        return Decision(lost, acts, (EventNote("Warning", "NotRestored", text),) if acts else (), 60.0)
+    status = msgspec.structs.replace(before, observed_generation=seen.generation)
+    status = run.with_services(spec, status, seen)
+    counted = count_looks(spec, status.checkpoint, (), baking=False, counted_until=0.0, first_bad_look=0.0)
+    case = Case(spec, status, seen, counted, run.position(status), None, now)
+    way_back = phases.rolling_back if status.phase is Phase.ROLLING_BACK else phases.ended
+    return _finished(before, phases.deleting(case) if seen.deleting else way_back(case), case, (), readable=False)

@@ -4,13 +4,13 @@ Each function may be entered at any time with any observation, for a crash can h
 the controller. So none of them assumes that an act of an earlier look has had its effect: it looks.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import msgspec
 
 from serin.api.spec import Stage
-from serin.api.status import Phase, Status, VerdictName
+from serin.api.status import TERMINAL, Phase, Status, VerdictName
 from serin.engine import run, wording
 from serin.engine.decision import (
     Act,
@@ -24,7 +24,7 @@ from serin.engine.decision import (
 )
 from serin.engine.evidence import without_samples
 from serin.engine.observation import ServiceObservation
-from serin.engine.rules import HOLDS, ROLLS_BACK, STAYS, Case, Finding, enough_evidence, first, stage_time
+from serin.engine.rules import HOLDS, ROLLS_BACK, STAYS, Case, Finding, enough_evidence, first, stage_time, superseded
 from serin.engine.wording import timestamp
 
 SHIFT: Final = "Shift"
@@ -47,7 +47,9 @@ class Outcome:
 
 
 def pending(case: Case) -> Outcome:
-    """Nothing has been touched. Problems are said; without any, preparing begins."""
+    """Nothing has been touched by this run. Problems are said; without any, preparing begins."""
+    if case.replaced and (found := superseded(case)) is not None:
+        return roll_back(case, found)
     if case.seen.problems:
         return _refused(case)
     status = _phase(case.status, Phase.PREPARING, "Preparing", "control has 100%, the canary is being set up")
@@ -55,8 +57,8 @@ def pending(case: Case) -> Outcome:
 
 
 def preparing(case: Case) -> Outcome:
-    """The finalizer, the canary's Deployment, and control at its full size come before any traffic."""
-    if case.seen.problems:
+    """The finalizer, control at its full size, and the canary's Deployment come before any traffic."""
+    if case.seen.problems and not case.replaced:
         return _refused(case)
     if (found := first(ROLLS_BACK, case)) is not None:
         return roll_back(case, found)
@@ -65,6 +67,11 @@ def preparing(case: Case) -> Outcome:
     status = msgspec.structs.replace(case.status, weight=0, stage="")
     if not case.seen.finalizer:
         return Outcome(_waiting(status, "Preparing", case.status.message), (AddFinalizer(),), 0.5)
+    # A new run may find the last one's split: its canary is not given another template while it has traffic.
+    if not run.settled(case.seen):
+        note = _notes(case)
+        text = f"control must have 100% and be ready before the first stage: {note}"
+        return Outcome(_waiting(status, "Preparing", text), run.shifts(case.spec, status, case.seen), _SOON)
     missing = [
         EnsureCanary(service.name)
         for service in case.spec.services
@@ -72,12 +79,9 @@ def preparing(case: Case) -> Outcome:
     ]
     if missing:
         return Outcome(_waiting(status, "Preparing", "making the canary's Deployment"), tuple(missing), _SOON)
-    if not run.settled(case.seen):
-        note = _notes(case)
-        text = f"control must have 100% and be ready before the first stage: {note}"
-        return Outcome(_waiting(status, "Preparing", text), run.shifts(case.spec, status, case.seen), _SOON)
     templates = tuple(
-        msgspec.structs.replace(each, control_template=_control_template(case, each.name)) for each in status.services
+        msgspec.structs.replace(each, control_template=_template(case.seen.service(each.name)))
+        for each in status.services
     )
     status = msgspec.structs.replace(status, services=templates)
     return enter_stage(case, status, case.spec.stages[0])
@@ -169,16 +173,14 @@ def roll_back(case: Case, found: Finding) -> Outcome:
 
 def rolling_back(case: Case) -> Outcome:
     """Drives towards control at 100 % until it is seen; needs neither Prometheus nor a ready canary."""
-    acts = _restoring(case)
     status = case.status
-    back = all(service.control is None or service.route.settled for service in case.seen.services)
-    if acts or not back:
-        return Outcome(msgspec.structs.replace(status, weight=0), acts, _SOON)
-    ends_as = status.resumes_to or Phase.ROLLED_BACK
     cause = next((each.message for each in reversed(status.transitions) if each.to == Phase.ROLLING_BACK), "")
+    cause = cause or status.message
+    if (going := _on_its_way_back(case, cause)) is not None:
+        return going
+    ends_as = status.resumes_to or Phase.ROLLED_BACK
     begun = wording.unix(status.found_at)
     again = f"kubectl annotate cex {case.seen.name} serin.dev/retry=1 --overwrite"
-    cause = cause or status.message
     stop = "" if cause.endswith(".") else "."
     text = (
         f"Rolled back at {wording.clock(begun, case.now)}: {cause}{stop}"
@@ -200,7 +202,9 @@ def rolling_back(case: Case) -> Outcome:
 
 def ended(case: Case) -> Outcome:
     """Nothing moves any more; what Serin made is removed, then the finalizer."""
-    kept_on_canary = case.status.phase is Phase.SUCCEEDED and case.spec.promotion.mode == "TrafficOnly"
+    kept_on_canary = case.status.phase is Phase.SUCCEEDED and case.status.weight > 0  # promotion.mode TrafficOnly
+    if kept_on_canary and (found := superseded(case)) is not None:
+        return roll_back(case, found)
     if not case.seen.finalizer or kept_on_canary:
         return Outcome(case.status, (), 3600.0)
     return Outcome(case.status, _removals(case), _SOON)
@@ -211,16 +215,12 @@ def deleting(case: Case) -> Outcome:
     if not case.seen.finalizer:
         return Outcome(case.status, (), 3600.0)
     status = case.status
-    if status.phase is Phase.SUCCEEDED and case.spec.promotion.mode == "Template":
-        return ended(case)
+    if status.phase in TERMINAL and status.weight == 0:
+        return Outcome(status, _removals(case), _SOON)
+    text = "the experiment was deleted: control gets 100% back"
     if status.phase is not Phase.ROLLING_BACK:
-        found = Finding("Deleted", "the experiment was deleted: control gets 100% back")
-        return roll_back(case, found)
-    acts = _restoring(case)
-    back = all(service.control is None or service.route.settled for service in case.seen.services)
-    if acts or not back:
-        return Outcome(msgspec.structs.replace(status, weight=0), acts, _SOON)
-    return Outcome(status, _removals(case), _SOON)
+        return roll_back(case, Finding("Deleted", text))
+    return _on_its_way_back(case, text) or Outcome(status, _removals(case), _SOON)
 
 
 def enter_stage(case: Case, status: Status, stage: Stage) -> Outcome:
@@ -240,7 +240,7 @@ def enter_stage(case: Case, status: Status, stage: Stage) -> Outcome:
 
 def _with_status(case: Case, status: Status) -> Case:
     """The same case with a later status."""
-    return Case(case.spec, status, case.seen, case.counted, case.position, case.stage, case.now)
+    return replace(case, status=status)
 
 
 def _to_make(service: ServiceObservation) -> bool:
@@ -272,10 +272,28 @@ def _restoring(case: Case) -> tuple[Act, ...]:
     templates: tuple[Act, ...] = tuple(
         RestoreTemplate(each.name)
         for each in case.seen.services
-        if each.kept_template and each.control is not None and each.control.template_hash != each.original_template
+        if each.kept_template and not _gone(each) and _template(each) != each.original_template
     )
     status = msgspec.structs.replace(case.status, weight=0, phase=Phase.ROLLING_BACK)
     return (*templates, *run.shifts(case.spec, status, case.seen))
+
+
+def _on_its_way_back(case: Case, cause: str) -> Outcome | None:
+    """What is still to be given back, and what that waits for; None when control has everything.
+
+    A Deployment that is gone, or is going with its namespace, has nothing to be given back.
+    """
+    acts = _restoring(case)
+    left = [each for each in case.seen.services if not (_gone(each) or each.route.settled)]
+    if not acts and not left:
+        return None
+    notes = "; ".join(f"{each.name}: {each.route.note}" for each in left if each.route.note)
+    status = msgspec.structs.replace(case.status, weight=0, message=f"{cause} [{notes}]" if notes else cause)
+    return Outcome(status, acts, _SOON)
+
+
+def _gone(service: ServiceObservation) -> bool:
+    return service.control is None or service.control.deleting
 
 
 def _removals(case: Case) -> tuple[Act, ...]:
@@ -334,6 +352,5 @@ def _granularity(case: Case) -> str:
     return f"{', '.join(coarse)}; " if coarse else ""
 
 
-def _control_template(case: Case, name: str) -> str:
-    control = case.seen.service(name).control
-    return control.template_hash if control is not None else ""
+def _template(service: ServiceObservation) -> str:
+    return service.control.template_hash if service.control is not None else ""

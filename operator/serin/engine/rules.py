@@ -30,6 +30,8 @@ class Case:
     """The phase that counts beneath Paused and Holding."""
     stage: Stage | None
     now: float
+    replaced: bool = False
+    """The spec names other services or Deployments than the run has: `spec` then has the run's own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +66,10 @@ def guardrail_failing(case: Case) -> Finding | None:
 
 
 def superseded(case: Case) -> Finding | None:
-    """Another revision asked for in the middle of a promotion: control's template comes back before the new run."""
+    """A revision in the middle of a promotion, or other Deployments: what this run took comes back before the next."""
+    if case.replaced:
+        text = "spec.services was changed: these Deployments get their state back first, then a new run begins"
+        return Finding("Superseded", text)
     if case.position not in {Phase.PROMOTING, Phase.BAKING}:
         return None
     if run_id(case.spec, case.status, case.seen) == case.status.run_id:

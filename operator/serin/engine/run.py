@@ -9,23 +9,42 @@ import msgspec
 from serin.api.names import RETRY
 from serin.api.spec import Service, Spec, Stage, spec_to_json
 from serin.api.status import TERMINAL, Phase, ServiceStatus, Status, Step
+from serin.engine import record
 from serin.engine.decision import Shift
 from serin.engine.observation import Observation, ServiceObservation
+from serin.engine.record import position
 from serin.engine.wording import timestamp, unix
+
+__all__ = [
+    "begin_step",
+    "finish_step",
+    "new_run",
+    "new_run_may_begin",
+    "position",
+    "run_id",
+    "settled",
+    "shifts",
+    "split_total",
+    "stage_of",
+    "step_age",
+    "with_services",
+]
 
 
 def run_id(spec: Spec, status: Status, seen: Observation) -> str:
     """The identity of the run that the cluster asks for now: the same inputs always give the same run.
 
     What is tried makes the run: the spec without its switches, the canary's template, the number of the retry. A canary
-    that can't be seen at the moment leaves the present run alone.
+    that can't be seen at the moment leaves the present run alone, if it is the one of the present run.
     """
     tried: list[str] = []
+    known = {each.name: each for each in status.services}
     for service in spec.services:
         if service.canary.deployment is None:
             continue
         canary = _seen(seen, service.name)
-        if (canary is None or canary.canary is None) and status.run_id:
+        ours = service.name in known and record.same_split(service, known[service.name])
+        if (canary is None or canary.canary is None) and status.run_id and ours:
             return status.run_id
         tried.append(canary.canary.template_hash if canary is not None and canary.canary is not None else "")
     wanted = {key: value for key, value in spec_to_json(spec).items() if key not in {"paused", "abort"}}
@@ -34,20 +53,22 @@ def run_id(spec: Spec, status: Status, seen: Observation) -> str:
 
 
 def new_run_may_begin(spec: Spec, status: Status, seen: Observation) -> bool:
-    """True when another run is asked for, and the present one has left no template to give back."""
+    """True when another run is asked for, and the present one has left nothing that only it knows of."""
     undone_first = {Phase.PROMOTING, Phase.BAKING, Phase.ROLLING_BACK}
-    return position(status) not in undone_first and run_id(spec, status, seen) != status.run_id
+    if position(status) in undone_first or run_id(spec, status, seen) == status.run_id:
+        return False
+    # What an ended run leaves behind (a kept template, a canary that was made) is named by it: it goes first.
+    return not (status.phase in TERMINAL and status.weight == 0 and seen.finalizer)
 
 
 def new_run(spec: Spec, status: Status, seen: Observation, now: float) -> Status:
     """The status at the start of a run. Control's size is carried over when traffic may still be away from it."""
     back = status.phase in TERMINAL and status.weight == 0
-    away = {} if back else {each.name: each.replicas for each in status.services}
+    away = {} if back else {each.name: each for each in status.services}
     services = []
     for service in spec.services:
-        control = seen.service(service.name).control if _seen(seen, service.name) else None
-        size = away.get(service.name) or (control.replicas if control is not None else 0)
-        services.append(ServiceStatus(name=service.name, replicas=size))
+        size = _size(away.get(service.name), _seen(seen, service.name), seen)
+        services.append(msgspec.structs.replace(record.recorded(service), replicas=size))
     return Status(
         run_id=run_id(spec, status, seen),
         started_at=timestamp(now),
@@ -55,13 +76,6 @@ def new_run(spec: Spec, status: Status, seen: Observation, now: float) -> Status
         conditions=status.conditions,
         transitions=status.transitions,
     )
-
-
-def position(status: Status) -> Phase:
-    """The phase that counts: Paused and Holding are only where it was stopped."""
-    if status.phase in {Phase.PAUSED, Phase.HOLDING}:
-        return status.resumes_to or Phase.PENDING
-    return status.phase
 
 
 def stage_of(spec: Spec, status: Status) -> Stage | None:
@@ -87,7 +101,8 @@ def shifts(spec: Spec, status: Status, seen: Observation) -> tuple[Shift, ...]:
     return tuple(
         Shift(service.name, status.weight, split_total(service, status))
         for service in spec.services
-        if not seen.service(service.name).route.settled and seen.service(service.name).control is not None
+        if (each := seen.service(service.name)).control is not None
+        if not each.control.deleting and not each.route.settled
     )
 
 
@@ -130,8 +145,16 @@ def with_services(spec: Spec, status: Status, seen: Observation) -> Status:
     known = {each.name: each for each in status.services}
     services = []
     for service in spec.services:
-        each = known.get(service.name) or ServiceStatus(name=service.name)
         now_seen = _seen(seen, service.name)
+        each = known.get(service.name)
+        if each is None or not each.control:
+            named = record.recorded(service)
+            names = {"control": named.control, "canary": named.canary, "traffic": named.traffic}
+            each = msgspec.structs.replace(each or named, **names)
+        # Until something is touched, its owner may still change control's size.
+        untouched = not seen.finalizer and position(status) in {Phase.PENDING, Phase.PREPARING}
+        if untouched or not each.replicas:
+            each = msgspec.structs.replace(each, replicas=_size(None, now_seen, seen))
         if now_seen is not None:
             weight = now_seen.route.weight
             each = msgspec.structs.replace(
@@ -142,6 +165,11 @@ def with_services(spec: Spec, status: Status, seen: Observation) -> Status:
             )
         services.append(each)
     return msgspec.structs.replace(status, services=tuple(services))
+
+
+def _size(known: ServiceStatus | None, service: ServiceObservation | None, seen: Observation) -> int:
+    control, canary = (service.control, service.canary) if service is not None else (None, None)
+    return record.size(known, control, canary, finalizer=seen.finalizer)
 
 
 def _ready(service: ServiceObservation) -> str:

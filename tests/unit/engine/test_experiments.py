@@ -212,7 +212,7 @@ def test_canary_deleted_by_another() -> None:
     """Without a canary control needs its full size back; the run has failed."""
     world = World(spec())
     reach(world, Phase.PROGRESSING, "ab")
-    world._pairs["conversation"].canary = None
+    del world._deployments["conv-next"]
     assert run(world).phase is Phase.FAILED
     assert {pair.control.replicas for pair in world._pairs.values()} == {20}
 
