@@ -2,7 +2,7 @@
 
 Guardrails ask about harm at every look, so they must stay right under continuous looking:
 
-* `start`, `update`, `judge`: the streaming test of one guardrail of one service.
+* `start`, `update`, `judge`: the streaming test of one guardrail of one service. `update_all`: of many at once.
 * `encode`, `decode`: its state as a short text, to go on after a restart.
 * `RateConfig`, `LatencyConfig`, `Dispersion`: what is fixed before a run.
 * `Look`, `LatencyLook`: what is counted. `Evidence`, `Verdict`, `Rule`: what is answered.
@@ -11,7 +11,7 @@ The methods are explained in docs/design/statistics.md.
 """
 
 from serin.stats.config import Dispersion, LatencyConfig, RateConfig
-from serin.stats.guardrail import decode, encode, judge, start, update
+from serin.stats.guardrail import decode, encode, judge, start, update, update_all
 from serin.stats.looks import Evidence, LatencyLook, Look, Rule, Verdict
 from serin.stats.state import LatencyState, RateState, State
 
@@ -32,4 +32,5 @@ __all__ = [
     "judge",
     "start",
     "update",
+    "update_all",
 ]

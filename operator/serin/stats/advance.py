@@ -1,25 +1,22 @@
-"""One look further: O(rows x columns) work, and nothing that grows."""
+"""One look further: O(rows x columns) work for each guardrail of a fleet, and nothing that grows."""
 
 from __future__ import annotations
 
 import dataclasses
-import math
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from serin.stats import mixture, ratio
-from serin.stats.bounds import upper_share
+from serin.stats import mixture, ratio, refine
+from serin.stats.baseline import baseline_share
 from serin.stats.config import LatencyConfig
-from serin.stats.evidence import strongest
-from serin.stats.looks import LatencyLook, Look, Rule
-from serin.stats.plan import BASELINE_FACTOR, LONE_BASELINE_FACTOR, RESTART_SECONDS, START_MASS
+from serin.stats.evidence import RULES, strongest, strongest_edge
+from serin.stats.looks import Rule
+from serin.stats.plan import RESTART_SECONDS
 
 if TYPE_CHECKING:
+    from serin.stats.fleet import Constants, Fleet, Ints, Looks
     from serin.stats.mixture import Floats, Wealth
-    from serin.stats.plan import Plan
-    from serin.stats.state import Counts, State
 
 MEMORY_SECONDS = 120.0
 """Smoothing of the binomial variance per second that phi is made of: short enough to follow a change of load, long
@@ -31,166 +28,182 @@ WINDOW = (0.40, 0.995)
 ENOUGH_FOR_EDGE = 20
 """Control's requests that choose the reported edge where there is no `max`."""
 
-RULES = tuple(Rule)
+_WORSE, _MAX, _BREAKER = (RULES.index(rule) for rule in (Rule.WORSE_THAN_CONTROL, Rule.MAX, Rule.BREAKER))
 
 
-@dataclass(frozen=True, slots=True)
-class _Counted:
-    """One look of either kind: bad requests at each edge, then the total."""
+class _Rows(NamedTuple):
+    """x, m and w of each row, shape (n, rows). A row that a look says nothing about has x = m = 0."""
 
-    seconds: float
-    baking: bool
-    control: Counts
-    canary: Counts
+    bad: Floats
+    trials: Floats
+    share: Floats
 
 
-def update(plan: Plan, state: State, look: Look | LatencyLook) -> State:
-    """The state after one more look, see `serin.stats.update`."""
-    seen = _counted(plan, look)
-    primary = _primary(plan, state, seen)
-    bad, trials, share = _rows(plan, state, seen, primary)
-    started, bake_started, mass = _starting(plan, state, baking=seen.baking)
-    seconds = state.seconds + (0.0 if seen.baking else seen.seconds)
-    bake_seconds = state.bake_seconds + (seen.seconds if seen.baking else 0.0)
-    variance = _smoothed(plan, state, trials * share * (1 - share), seen)
-    clock = np.full(plan.rows, seconds)
-    clock[plan.baseline_row] = bake_seconds
+def advance(constants: Constants, fleet: Fleet, looks: Looks) -> Fleet:
+    """The fleet after one more look of each guardrail, see `serin.stats.update`."""
+    plan = constants.plan
+    primary = _primary(constants, fleet, looks)
+    rows = _rows(constants, fleet, looks, primary)
+    live, bake = ~looks.baking[:, None], looks.baking[:, None]
+    seconds = fleet.seconds + np.where(looks.baking, 0.0, looks.seconds)
+    bake_seconds = fleet.bake_seconds + np.where(looks.baking, looks.seconds, 0.0)
+    started, bake_started, begun = _beginning(constants, fleet, looks)
+    chance = rows.trials * rows.share * (1 - rows.share)
+    variance = _smoothed(constants, fleet, chance, looks)
+    clock = np.repeat(seconds[:, None], plan.rows, axis=1)
+    clock[:, plan.baseline_row] = bake_seconds
     rate = variance / -np.expm1(-np.maximum(clock, 1e-9) / MEMORY_SECONDS)
-    excess = mixture.dispersion(plan.tau2, rate)
-    increment = mixture.log_increment(
-        plan.columns,
-        bad=bad,
-        trials=trials,
-        share=share,
-        null_ratio=plan.null_ratio,
-        tau2=plan.tau2,
-        excess_dispersion=excess,
-    )
-    with np.errstate(divide="ignore"):
-        log_start = np.log(mass)
+    tau2 = constants.tau2 * fleet.noise[:, refine.FACTOR, None]
+    excess = mixture.dispersion(tau2, rate)
     level = plan.level_row
-    phi = state.phi if seen.baking else 1.0 + float(excess[level])
-    nothing = np.zeros_like(seen.canary)
+    bad, trials, share = (each[:, level] for each in rows)
+    phi = 1.0 + mixture.STEADY_CAUTION * excess[:, level]
+    slow, total = (looks.control + looks.canary)[:, :-1], looks.canary[:, -1]
+    weight = total / np.maximum(total + looks.control[:, -1], 1)
     after = dataclasses.replace(
-        state,
+        fleet,
         seconds=seconds,
         bake_seconds=bake_seconds,
         started=started,
         bake_started=bake_started,
         primary=primary,
-        phi=phi,
-        control=state.control + seen.control,
-        canary=state.canary + (nothing if seen.baking else seen.canary),
-        bake=state.bake + (seen.canary if seen.baking else nothing),
-        wealth=mixture.grow(state.wealth, log_start, increment, plan.ceiling),
+        control=fleet.control + looks.control,
+        canary=fleet.canary + looks.canary * live,
+        bake=fleet.bake + looks.canary * bake,
+        due=fleet.due + slow * weight[:, None] * live,
+        phi=np.where(looks.baking, fleet.phi, phi),
+        noise=refine.refined(
+            fleet.noise,
+            constants.level_tau2,
+            constants.weight,
+            seconds=np.where(looks.baking, 0.0, looks.seconds),
+            score=bad - trials * share,
+            variance=chance[:, level],
+        ),
+        wealth=_grown(constants, fleet, rows, (tau2, excess), begun, baking=bool(looks.baking.any())),
         variance=variance,
-        profile=state.profile + ratio.log_likelihood(bad[level], trials[level], share[level]),
+        profile=fleet.profile + ratio.log_likelihood(bad, trials, share),
     )
-    return _decided(plan, after, seen)
+    return _decided(constants, after, looks)
 
 
-def _counted(plan: Plan, look: Look | LatencyLook) -> _Counted:
-    if isinstance(look, Look):
-        if plan.edges is not None:
-            raise ValueError("a latency guardrail needs a LatencyLook")
-        control = [look.control_bad, look.control_total]
-        canary = [look.canary_bad, look.canary_total]
-    else:
-        if plan.edges != look.edges:
-            raise ValueError(f"the look has the edges {look.edges}, the guardrail {plan.edges}")
-        control = [*(look.control_total - count for count in look.control), look.control_total]
-        canary = [*(look.canary_total - count for count in look.canary), look.canary_total]
-    return _Counted(look.seconds, look.baking, np.array(control, np.int64), np.array(canary, np.int64))
+def _grown(
+    constants: Constants,
+    fleet: Fleet,
+    rows: _Rows,
+    noise: tuple[Floats, Floats],
+    begun: Floats | None,
+    *,
+    baking: bool,
+) -> Wealth:
+    """The wealth after the look. The bake's row, the last one, is left out while nothing bakes: it stands still."""
+    end = constants.plan.rows if baking else constants.plan.baseline_row
+    increment = mixture.log_increment(
+        constants.columns,
+        bad=rows.bad[:, :end],
+        trials=rows.trials[:, :end],
+        share=rows.share[:, :end],
+        null_ratio=constants.null_ratio[:, :end],
+        tau2=noise[0][:, :end],
+        excess_dispersion=noise[1][:, :end],
+    )
+    part = None if begun is None else begun[:, :end]
+    grown = mixture.grow(fleet.wealth[:, :end], part, increment, constants.ceiling[:, :end])
+    return grown if baking else np.concatenate([grown, fleet.wealth[:, end:]], axis=1)
 
 
-def _primary(plan: Plan, state: State, seen: _Counted) -> int:
+def _primary(constants: Constants, fleet: Fleet, looks: Looks) -> Ints:
     """The edge to report: the one at `max`, else the one nearest to control's quantile once that is known."""
-    control = state.control + seen.control
-    if state.primary >= 0 or control[-1] < ENOUGH_FOR_EDGE or not isinstance(plan.config, LatencyConfig):
-        return state.primary
-    slow = control[:-1] / control[-1]
-    return int(np.abs(slow - (1 - plan.config.quantile)).argmin())
+    if not isinstance(constants.plan.config, LatencyConfig) or (fleet.primary >= 0).all():
+        return fleet.primary
+    control = fleet.control + looks.control
+    enough = (fleet.primary < 0) & (control[:, -1] >= ENOUGH_FOR_EDGE)
+    slow = control[:, :-1] / np.maximum(control[:, -1:], 1)
+    nearest = np.abs(slow - (1 - constants.plan.config.quantile)).argmin(axis=1)
+    return np.where(enough, nearest, fleet.primary)
 
 
-def _rows(plan: Plan, state: State, seen: _Counted, primary: int) -> tuple[Floats, Floats, Floats]:
-    """x, m and w of each row, shape (rows,). A row that this look says nothing about has x = m = 0."""
-    bad, trials, share = np.zeros(plan.rows), np.zeros(plan.rows), np.zeros(plan.rows)
-    total = seen.canary[-1]
-    if not seen.baking:
-        share[: plan.level_row + 1] = total / max(total + seen.control[-1], 1)
-        bad[: plan.compared] = seen.canary[: plan.compared]
-        trials[: plan.compared] = (seen.canary + seen.control)[: plan.compared]
-    if primary >= 0:
-        slow = seen.canary[primary]
-        if not seen.baking:
-            bad[plan.level_row], trials[plan.level_row] = slow, slow + seen.control[primary]
-        for row, limit in ((plan.max_row, plan.max_share), (plan.warn_row, plan.warn_share)):
-            if row is not None and limit is not None:
-                bad[row], trials[row], share[row] = slow, total, limit
-        if seen.baking:
-            row = plan.baseline_row
-            bad[row], trials[row], share[row] = slow, total, baseline_share(plan, state, primary)
-    return bad, trials, share
+def _rows(constants: Constants, fleet: Fleet, looks: Looks, primary: Ints) -> _Rows:
+    plan, n = constants.plan, len(primary)
+    bad, trials, share = np.zeros((n, plan.rows)), np.zeros((n, plan.rows)), np.zeros((n, plan.rows))
+    total, control_total = looks.canary[:, -1], looks.control[:, -1]
+    live = ~looks.baking
+    share[:, : plan.level_row + 1] = (live * total / np.maximum(total + control_total, 1))[:, None]
+    bad[:, : plan.compared] = looks.canary[:, : plan.compared] * live[:, None]
+    trials[:, : plan.compared] = (looks.canary + looks.control)[:, : plan.compared] * live[:, None]
+    known, at, every = primary >= 0, np.maximum(primary, 0), np.arange(n)
+    slow = looks.canary[every, at] * known
+    bad[:, plan.level_row] = slow * live
+    trials[:, plan.level_row] = (slow + looks.control[every, at] * known) * live
+    for row, limit in ((plan.max_row, constants.max_share), (plan.warn_row, constants.warn_share)):
+        if row is not None:
+            bad[:, row], trials[:, row], share[:, row] = slow, total * known, limit * known
+    for i in np.flatnonzero(looks.baking & known).tolist():
+        row = plan.baseline_row
+        bad[i, row], trials[i, row], share[i, row] = slow[i], total[i], baseline_share(constants, fleet, i, int(at[i]))
+    return _Rows(bad, trials, share)
 
 
-def baseline_share(plan: Plan, state: State, primary: int) -> float:
-    """The bad share that the new version may have while baking.
-
-    Control's share over the run, at its upper confidence bound, times 2 and never less than `max`; without a `max`,
-    times 5. A larger margin against control counts here too.
-    """
-    bound = upper_share(int(state.control[primary]), int(state.control[-1]), plan.bake_limit * state.phi)
-    factor = BASELINE_FACTOR if plan.max_share is not None else LONE_BASELINE_FACTOR
-    margin = max(factor, 1.0 + (plan.config.worse_than_control or 0.0))
-    return min(1.0, max(bound * margin, plan.max_share or 0.0))
-
-
-def _starting(plan: Plan, state: State, *, baking: bool) -> tuple[int, int, Floats]:
-    """Restarts begun with this look (of the stages, of the bake), and the mass they bring, shape (rows, columns)."""
-    prior = plan.columns.prior
-    mass = np.zeros((plan.rows, len(prior)))
-    if baking:
-        # masses 1/(j(j+1)) sum to 1 without a planned end
-        due = int(state.bake_seconds // RESTART_SECONDS)
-        mass[plan.baseline_row] = (1 - START_MASS) * (1 / (state.bake_started + 1) - 1 / (due + 1)) * prior
-        return state.started, due, mass
-    due = int(np.searchsorted(plan.restarts, state.seconds, side="right"))
-    wide, close = plan.begun[:, due] - plan.begun[:, state.started]
-    mass[: plan.baseline_row] = wide * prior + close * plan.columns.close_prior
+def _beginning(constants: Constants, fleet: Fleet, looks: Looks) -> tuple[Ints, Ints, Floats | None]:
+    """Restarts begun with this look (of the stages, of the bake), and the stake they bring, (n, rows, columns)."""
+    plan, columns = constants.plan, constants.columns
+    due, bake_due = fleet.started.copy(), fleet.bake_started.copy()
+    parts = np.zeros((2, len(due)))
+    for members, restarts, begun in constants.groups:
+        now = np.searchsorted(restarts, fleet.seconds[members], side="right")
+        parts[:, members] = begun[:, now] - begun[:, fleet.started[members]]
+        due[members] = now
+    due = np.where(looks.baking, fleet.started, due)
+    parts *= ~looks.baking
+    # masses 1/(j(j+1)) sum to 1 without a planned end
+    bake_due = np.where(looks.baking, (fleet.bake_seconds // RESTART_SECONDS).astype(np.int64), bake_due)
+    bake_part = 1 / (fleet.bake_started + 1) - 1 / (bake_due + 1)
+    if not (parts.any() or bake_part.any()):
+        return due, bake_due, None
+    begun = np.zeros((len(due), plan.rows, len(columns.start)))
+    begun[:, : plan.baseline_row] = (parts[0, :, None] * columns.wide + parts[1, :, None] * columns.close)[:, None]
     if plan.compared > 1:
-        mass[: plan.compared] *= _window(state)[:, None]
-    return due, state.bake_started, mass
+        begun[:, : plan.compared] *= _window(fleet)[:, :, None]
+    begun[:, plan.baseline_row] = bake_part[:, None] * (1 - columns.start_mass) * columns.prior
+    return due, bake_due, begun
 
 
-def _window(state: State) -> Floats:
-    """How a restart's mass is shared by the edges: equally over those that control's past requests make telling."""
-    fast = 1 - state.control[:-1] / max(int(state.control[-1]), 1)
+def _window(fleet: Fleet) -> Floats:
+    """How a restart's stake is shared by the edges: equally over those that control's past requests make telling."""
+    fast = 1 - fleet.control[:, :-1] / np.maximum(fleet.control[:, -1:], 1)
     inside = (fast >= WINDOW[0]) & (fast <= WINDOW[1])
-    if not inside.any():
-        inside = np.ones_like(inside)
-    parts: Floats = inside / inside.sum()
+    inside |= ~inside.any(axis=1, keepdims=True)
+    parts: Floats = inside / inside.sum(axis=1, keepdims=True)
     return parts
 
 
-def _smoothed(plan: Plan, state: State, fresh: Floats, seen: _Counted) -> Wealth:
+def _smoothed(constants: Constants, fleet: Fleet, fresh: Floats, looks: Looks) -> Wealth:
     """Binomial variance per second, smoothed; rows that this look says nothing about keep theirs."""
-    active = np.arange(plan.rows) < plan.baseline_row
-    if seen.baking:
-        active = np.arange(plan.rows) > plan.level_row
-    keep = math.exp(-seen.seconds / MEMORY_SECONDS)
-    smoothed = keep * state.variance + (1 - keep) * fresh / seen.seconds
-    return np.where(active, smoothed, state.variance).astype(np.float32)
+    rows = np.arange(constants.plan.rows)
+    baking = looks.baking[:, None]
+    active = np.where(baking, rows > constants.plan.level_row, rows < constants.plan.baseline_row)
+    keep = np.exp(-looks.seconds / MEMORY_SECONDS)[:, None]
+    smoothed = keep * fleet.variance + (1 - keep) * fresh / looks.seconds[:, None]
+    return np.where(active, smoothed, fleet.variance).astype(np.float32)
 
 
-def _decided(plan: Plan, state: State, seen: _Counted) -> State:
-    """The state with the rule that rejects, if one does. The first one stays."""
-    if state.failed:
-        return state
-    if plan.edges is None and seen.canary[-1] >= BREAKER_REQUESTS and 2 * seen.canary[0] >= seen.canary[-1]:
-        tripped = (int(seen.canary[0]), int(seen.canary[-1]), int(seen.control[0]), int(seen.control[-1]))
-        return dataclasses.replace(state, failed=RULES.index(Rule.BREAKER), tripped=tripped)
-    served = state.bake if state.baking else state.canary
-    if served[-1] < plan.config.min_requests:
-        return state
-    rule, multiple = strongest(plan, state)
-    return dataclasses.replace(state, failed=RULES.index(rule)) if multiple >= 1 else state
+def _decided(constants: Constants, fleet: Fleet, looks: Looks) -> Fleet:
+    """The fleet with the rules and the edges that reject, where one does. The first one stays."""
+    bad, total = looks.canary[:, 0], looks.canary[:, -1]
+    trips = (total >= BREAKER_REQUESTS) & (2 * bad >= total) & (fleet.failed == 0)
+    if constants.plan.edges is not None:
+        trips = np.zeros_like(trips)
+    served = np.where(fleet.baking, fleet.bake[:, -1], fleet.canary[:, -1])
+    rule, log_multiple = strongest(constants, fleet)
+    rejects = (log_multiple >= 0) & (served >= constants.min_requests) & (fleet.failed == 0) & ~trips
+    if not (trips.any() or rejects.any()):
+        return fleet
+    edge = strongest_edge(constants, fleet) if constants.plan.compared else fleet.primary
+    edge = np.where(rule == _WORSE, edge, fleet.primary)
+    look = np.column_stack([bad, total, looks.control[:, 0], looks.control[:, -1]])
+    return dataclasses.replace(
+        fleet,
+        failed=np.where(trips, _BREAKER, np.where(rejects, rule, fleet.failed)),
+        decided=np.where(trips, 0, np.where(rejects, edge, fleet.decided)),
+        tripped=np.where(trips[:, None], look, fleet.tripped),
+    )

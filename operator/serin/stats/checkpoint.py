@@ -16,13 +16,13 @@ import numpy as np
 
 from serin.stats import ratio
 from serin.stats.looks import Rule
-from serin.stats.state import State
+from serin.stats.state import NOISE, State
 
 if TYPE_CHECKING:
     from serin.stats.plan import Plan
 
-VERSION = 1
-_HEADER = struct.Struct("<BIddIIbB4qd")
+VERSION = 2
+_HEADER = struct.Struct("<BIddIIbBb4qd")
 _LARGEST = 1 << 20
 """Bytes after decompression that a record may have: far above any real one, far below what could hurt."""
 
@@ -38,6 +38,7 @@ def pack(plan: Plan, state: State) -> str:
         state.bake_started,
         state.primary,
         state.failed,
+        state.decided,
         *state.tripped,
         state.phi,
     )
@@ -47,6 +48,8 @@ def pack(plan: Plan, state: State) -> str:
         counts.view(np.uint8).reshape(-1, 8).T.tobytes(),
         state.wealth.astype("<f4").view(np.uint8).reshape(-1, 4).T.tobytes(),
         state.variance.astype("<f4").tobytes(),
+        state.noise.astype("<f8").tobytes(),
+        state.due.astype("<f8").view(np.uint8).reshape(-1, 8).T.tobytes(),
         state.profile.astype("<f8").view(np.uint8).reshape(-1, 8).T.tobytes(),
     )
     return base64.b64encode(zlib.compress(header + b"".join(arrays), 9)).decode("ascii")
@@ -69,13 +72,15 @@ def unpack(plan: Plan, record: str) -> State:
     if fingerprint != plan.fingerprint:
         raise ValueError("the checkpoint belongs to other settings (alpha, limits, stages, edges or dispersion)")
     cells = plan.thresholds + 1
-    sizes = (3 * cells * 8, plan.rows * len(plan.columns.excess) * 4, plan.rows * 4, ratio.KNOTS * 8)
+    wealth = plan.rows * len(plan.columns.excess) * 4
+    sizes = (3 * cells * 8, wealth, plan.rows * 4, NOISE * 8, plan.thresholds * 8, ratio.KNOTS * 8)
     if len(raw) != _HEADER.size + sum(sizes) or not inflate.eof:
         raise ValueError("the checkpoint is cut short or too long; the run's evidence starts anew")
     parts = np.split(np.frombuffer(raw, np.uint8, offset=_HEADER.size), np.cumsum(sizes)[:-1])
     counts = _planes(parts[0], 8).view("<i8").astype(np.int64).reshape(3, cells)
-    seconds, bake_seconds, started, bake_started, primary, failed, *tripped, phi = header
-    if not (failed < len(Rule) and -1 <= primary < plan.thresholds and started <= len(plan.restarts)):
+    seconds, bake_seconds, started, bake_started, primary, failed, decided, *tripped, phi = header
+    edges = -1 <= primary < plan.thresholds and -1 <= decided < plan.thresholds
+    if not (failed < len(Rule) and edges and started <= len(plan.restarts)):
         raise ValueError("the checkpoint is damaged; the run's evidence starts anew")
     bad, total, control_bad, control_total = tripped
     return State(
@@ -85,6 +90,7 @@ def unpack(plan: Plan, record: str) -> State:
         bake_started=bake_started,
         primary=primary,
         failed=failed,
+        decided=decided,
         tripped=(bad, total, control_bad, control_total),
         phi=phi,
         control=counts[0],
@@ -92,7 +98,9 @@ def unpack(plan: Plan, record: str) -> State:
         bake=counts[2],
         wealth=_planes(parts[1], 4).view("<f4").astype(np.float32).reshape(plan.rows, -1),
         variance=parts[2].view("<f4").astype(np.float32),
-        profile=_planes(parts[3], 8).view("<f8").astype(np.float64),
+        noise=parts[3].view("<f8").astype(np.float64),
+        due=_planes(parts[4], 8).view("<f8").astype(np.float64),
+        profile=_planes(parts[5], 8).view("<f8").astype(np.float64),
     )
 
 

@@ -1,64 +1,89 @@
-"""From wealth to e-values: how near each rule is to its limit."""
+"""From wealth to e-values: how near each rule is to its limit, for a whole fleet at once."""
 
 from __future__ import annotations
 
 import math
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from serin.stats.looks import Rule
 from serin.stats.mixture import log_evidence
-from serin.stats.plan import START_MASS, WARN_LEVEL
+from serin.stats.plan import WARN_LEVEL
 
 if TYPE_CHECKING:
-    from serin.stats.plan import Plan
-    from serin.stats.state import State
+    from serin.stats.fleet import Constants, Flags, Fleet, Ints
+    from serin.stats.mixture import Floats
+
+RULES = tuple(Rule)
 
 
-def waiting(plan: Plan, state: State) -> float:
-    """Mass of the restarts that are still to come."""
-    return max(0.0, 1 - START_MASS - float(plan.begun[:, state.started].sum()))
+def waiting(constants: Constants, fleet: Fleet) -> Floats:
+    """Stake of the restarts that are still to come, shape (n,)."""
+    columns = constants.columns
+    wide, close = float(columns.wide.sum()), float(columns.close.sum())
+    rest = np.empty(len(fleet.started))
+    for members, _, begun in constants.groups:
+        parts = begun[:, fleet.started[members]]
+        rest[members] = wide * (1 - parts[0]) + close * (1 - parts[1])
+    return np.maximum(rest, 0.0)
 
 
-def log_multiples(plan: Plan, state: State) -> dict[Rule, float]:
-    """log(E / limit) of each rule that can roll back, as far as the config and the phase have it.
+def log_multiples(constants: Constants, fleet: Fleet) -> dict[Rule, Floats]:
+    """log(E / limit) of each rule that can roll back, as far as the config and the phase have it; each of shape (n,).
 
     The absolute rule needs both of its halves, so it is as far as the weaker one. For errors alpha is not split between
     "worse than control" and it: whenever the first rejects, the half of the second that protects a canary that is no
     worse than control has reached the same limit (docs/design/statistics.md). Latency's rules bet on different edges.
     """
-    rest = waiting(plan, state)
-    found: dict[Rule, float] = {}
+    plan = constants.plan
+    rest = waiting(constants, fleet)
+    found: dict[Rule, Floats] = {}
     if plan.compared:
-        found[Rule.WORSE_THAN_CONTROL] = log_evidence(state.wealth[: plan.compared], rest) - plan.limit
+        found[Rule.WORSE_THAN_CONTROL] = log_evidence(fleet.wealth[:, : plan.compared], rest) - constants.limit
     if plan.max_row is not None:
-        halves = (log_evidence(state.wealth[row], rest) for row in (plan.level_row, plan.max_row))
-        found[Rule.MAX] = min(halves) - plan.max_limit
-    if state.baking and plan.rollback:
-        rest = (1 - START_MASS) / (state.bake_started + 1)
-        found[Rule.BASELINE] = log_evidence(state.wealth[plan.baseline_row], rest) - plan.bake_limit
+        level, most = (log_evidence(fleet.wealth[:, row, None], rest) for row in (plan.level_row, plan.max_row))
+        found[Rule.MAX] = np.minimum(level, most) - constants.max_limit
+    baking = fleet.baking
+    if plan.rollback and baking.any():
+        rest = (1 - constants.columns.start_mass) / (fleet.bake_started + 1)
+        log_e = log_evidence(fleet.wealth[:, plan.baseline_row, None], rest) - constants.bake_limit
+        # in the bake the other rules' wealth stands still; a limit that they did not reach is no longer news
+        found = {rule: np.where(baking, -np.inf, value) for rule, value in found.items()}
+        found[Rule.BASELINE] = np.where(baking, log_e, -np.inf)
     return found
 
 
-def strongest(plan: Plan, state: State) -> tuple[Rule, float]:
-    """The rule that is nearest to its limit, and its e-value as a multiple of the limit."""
-    found = log_multiples(plan, state)
+def strongest(constants: Constants, fleet: Fleet) -> tuple[Ints, Floats]:
+    """The rule that is nearest to its limit (index into `RULES`), and the log of its e-value as a multiple of it."""
+    found = log_multiples(constants, fleet)
     if not found:
-        return Rule.NONE, 0.0
-    # in the bake the other rules' wealth stands still; a limit that they did not reach is no longer news
-    candidates = {Rule.BASELINE: found[Rule.BASELINE]} if Rule.BASELINE in found else found
-    rule = max(candidates, key=lambda name: candidates[name])
-    return rule, math.exp(candidates[rule])
+        nothing = len(fleet.seconds)
+        return np.zeros(nothing, dtype=np.int64), np.full(nothing, -np.inf)
+    rules = np.array([RULES.index(rule) for rule in found])
+    values = np.array(list(found.values()))
+    best = values.argmax(axis=0)
+    return rules[best], np.take_along_axis(values, best[None], axis=0)[0]
 
 
-def above_max(plan: Plan, state: State) -> bool:
-    """True if the canary is shown to be above `max`, whether or not control is too."""
-    if plan.max_row is None:
-        return False
-    return log_evidence(state.wealth[plan.max_row], waiting(plan, state)) >= plan.max_limit
+def strongest_edge(constants: Constants, fleet: Fleet) -> Ints:
+    """The edge whose own evidence against control is the largest, shape (n,)."""
+    own = log_evidence(fleet.wealth[:, : constants.plan.compared, None], np.zeros((1, 1)))
+    edges: Ints = own.argmax(axis=1)
+    return edges
 
 
-def above_warn(plan: Plan, state: State) -> bool:
-    """True if the canary is shown to be above `warn`."""
-    if plan.warn_row is None:
-        return False
-    return log_evidence(state.wealth[plan.warn_row], waiting(plan, state)) >= -math.log(WARN_LEVEL)
+def above_max(constants: Constants, fleet: Fleet) -> Flags:
+    """True where the canary is shown to be above `max`, whether or not control is too."""
+    row = constants.plan.max_row
+    if row is None:
+        return np.zeros(len(fleet.seconds), dtype=bool)
+    return log_evidence(fleet.wealth[:, row, None], waiting(constants, fleet)) >= constants.max_limit
+
+
+def above_warn(constants: Constants, fleet: Fleet) -> Flags:
+    """True where the canary is shown to be above `warn`."""
+    row = constants.plan.warn_row
+    if row is None:
+        return np.zeros(len(fleet.seconds), dtype=bool)
+    return log_evidence(fleet.wealth[:, row, None], waiting(constants, fleet)) >= -math.log(WARN_LEVEL)

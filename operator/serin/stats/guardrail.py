@@ -8,14 +8,19 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, overload
 
-from serin.stats import advance, checkpoint, judgement
+from serin.stats import checkpoint, judgement
+from serin.stats.advance import advance
+from serin.stats.fleet import constants_of, looks_of, picked, stacked
+from serin.stats.looks import LatencyLook
 from serin.stats.plan import plan_of
 from serin.stats.state import LatencyState, RateState, State, initial
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from serin.stats.config import LatencyConfig, RateConfig
-    from serin.stats.looks import Evidence, LatencyLook, Look
-    from serin.stats.plan import Config
+    from serin.stats.looks import Evidence, Look
+    from serin.stats.plan import Config, Plan
 
 
 def start(config: Config) -> State:
@@ -41,7 +46,43 @@ def update(config: Config, state: State, look: Look | LatencyLook) -> State:
     Raises:
         ValueError: a look of the other kind, or with other edges; the state is unchanged.
     """
-    return advance.update(plan_of(config), state, look)
+    return update_all([(config, state, look)])[0]
+
+
+def update_all(items: Sequence[tuple[Config, State, Look | LatencyLook]]) -> list[State]:
+    """The states after one more look of each of many guardrails: all experiments of a scheduler pass in one call.
+
+    Guardrails of one shape (errors; latency with as many edges; the same limits given) are updated together. Each
+    result is, to the last bit, that of `update`.
+
+    Args:
+        items: config, state and look of each guardrail, in any order and of any mix of kinds.
+
+    Returns:
+        The new states, in the order of `items`.
+
+    Raises:
+        ValueError: as in `update`, for the first item that does not fit; no state is changed.
+    """
+    plans = [plan_of(config) for config, _, _ in items]
+    shapes: dict[object, list[int]] = {}
+    for i, (plan, (_, _, look)) in enumerate(zip(plans, items, strict=True)):
+        _fits(plan, look)
+        shapes.setdefault(plan.shape, []).append(i)
+    found: dict[int, State] = {}
+    for members in shapes.values():
+        constants = constants_of(tuple(plans[i] for i in members))
+        fleet = advance(constants, stacked([items[i][1] for i in members]), looks_of([items[i][2] for i in members]))
+        found.update((i, picked(fleet, at)) for at, i in enumerate(members))
+    return [found[i] for i in range(len(items))]
+
+
+def _fits(plan: Plan, look: Look | LatencyLook) -> None:
+    if isinstance(look, LatencyLook):
+        if plan.edges != look.edges:
+            raise ValueError(f"the look has the edges {look.edges}, the guardrail {plan.edges}")
+    elif plan.edges is not None:
+        raise ValueError("a latency guardrail needs a LatencyLook")
 
 
 def judge(config: Config, state: State) -> Evidence:

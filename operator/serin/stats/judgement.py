@@ -5,11 +5,11 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from serin.stats import mixture, ratio, wording
-from serin.stats.advance import RULES
+from serin.stats import mixture, ratio, refine, wording
 from serin.stats.bounds import interpolated_quantile
 from serin.stats.config import LatencyConfig
-from serin.stats.evidence import above_max, above_warn, strongest
+from serin.stats.evidence import RULES, above_max, above_warn, strongest
+from serin.stats.fleet import constants_of, stacked
 from serin.stats.looks import Evidence, Rule, Verdict
 
 if TYPE_CHECKING:
@@ -19,14 +19,17 @@ if TYPE_CHECKING:
 
 def judge(plan: Plan, state: State) -> Evidence:
     """The verdict on everything seen so far, see `serin.stats.judge`."""
-    verdict, rule = _verdict(plan, state)
-    _, multiple = strongest(plan, state)
+    constants, fleet = constants_of((plan,)), stacked([state])
+    warnings = bool(above_max(constants, fleet)[0]), bool(above_warn(constants, fleet)[0])
+    verdict, rule = _verdict(plan, state, *warnings)
+    multiple = math.exp(float(strongest(constants, fleet)[1][0]))
     if state.failed and rule is not Rule.BREAKER:
         # what was rejected stays rejected, whatever came after
         multiple = max(multiple, 1.0)
     served = state.bake if state.baking else state.canary
-    control_bad, control_total, canary_bad, canary_total = _counts(state, served)
-    best, low, high = _ratio(plan, state, control_bad, canary_bad)
+    at = state.decided if state.failed else state.primary
+    control_bad, control_total, canary_bad, canary_total = _counts(state, served, at)
+    best, low, high = _ratio(plan, state, at, control_bad, canary_bad)
     if rule is Rule.BREAKER:
         canary_bad, canary_total, control_bad, control_total = state.tripped
         multiple = 2 * canary_bad / canary_total
@@ -48,41 +51,48 @@ def judge(plan: Plan, state: State) -> Evidence:
         reason="",
         control_p95=control_p95,
         canary_p95=canary_p95,
-        edge=plan.edges[state.primary] if plan.edges is not None and state.primary >= 0 else None,
+        edge=plan.edges[at] if plan.edges is not None and at >= 0 else None,
         phi=state.phi,
     )
     return wording.explained(plan, state, evidence)
 
 
-def _verdict(plan: Plan, state: State) -> tuple[Verdict, Rule]:
+def _verdict(plan: Plan, state: State, above_max: bool, above_warn: bool) -> tuple[Verdict, Rule]:
     if state.failed:
         return Verdict.FAILING, RULES[state.failed]
     served = state.bake if state.baking else state.canary
     if served[-1] < plan.config.min_requests:
         return Verdict.INSUFFICIENT, Rule.NONE
-    if above_max(plan, state):
+    if above_max:
         return Verdict.WARNING, Rule.MAX
-    if above_warn(plan, state):
+    if above_warn:
         return Verdict.WARNING, Rule.WARN
     return Verdict.HEALTHY, Rule.NONE
 
 
-def _counts(state: State, served: Counts) -> tuple[int, int, int, int]:
-    if state.primary < 0:
+def _counts(state: State, served: Counts, edge: int) -> tuple[int, int, int, int]:
+    if edge < 0:
         return 0, int(state.control[-1]), 0, int(served[-1])
-    edge = state.primary
     return int(state.control[edge]), int(state.control[-1]), int(served[edge]), int(served[-1])
 
 
-def _ratio(plan: Plan, state: State, control_bad: int, canary_bad: int) -> tuple[float | None, float, float]:
-    """The ratio with its interval; against the baseline of a bake it is the plain ratio, without one."""
+def _ratio(plan: Plan, state: State, edge: int, control_bad: int, canary_bad: int) -> tuple[float | None, float, float]:
+    """The ratio with its interval; against the baseline of a bake it is the plain ratio, without one.
+
+    The likelihood by look is kept for the edge that is usually reported. Where another edge decided, it is that of the
+    run's sums at their mean due: never sharper than look by look, as log(1-w + w psi) is concave in w.
+    """
     control_total, canary_total = int(state.control[-1]), int((state.bake if state.baking else state.canary)[-1])
-    if state.primary < 0 or control_bad + canary_bad == 0 or not (control_total and canary_total):
+    if edge < 0 or control_bad + canary_bad == 0 or not (control_total and canary_total):
         return None, 0.0, math.inf
     plain = canary_bad / canary_total / (control_bad / control_total) if control_bad else math.inf
     if state.baking:
         return plain, 0.0, math.inf
-    best, low, high = ratio.interval(state.profile)
+    profile = state.profile
+    if edge != state.primary:
+        bad = control_bad + canary_bad
+        profile = ratio.log_likelihood(canary_bad, bad, float(state.due[edge]) / bad)
+    best, low, high = ratio.interval(profile)
     spread = _spread(plan, state)
     low, high = low / spread, high * spread
     at_end = best <= ratio.SMALLEST or best >= ratio.LARGEST
@@ -92,7 +102,8 @@ def _ratio(plan: Plan, state: State, control_bad: int, canary_bad: int) -> tuple
 def _spread(plan: Plan, state: State) -> float:
     """The factor by which two equal versions may differ after so many batches: two standard deviations of it."""
     batches = max(1.0, state.seconds / mixture.BATCH_SECONDS)
-    return math.exp(2 * math.sqrt(mixture.DISPERSION_FACTOR * float(plan.tau2[plan.level_row]) / batches))
+    tau2 = float(plan.tau2[plan.level_row] * state.noise[refine.FACTOR])
+    return math.exp(2 * math.sqrt(mixture.STEADY_CAUTION * tau2 / batches))
 
 
 def _share(bad: int, total: int) -> float | None:

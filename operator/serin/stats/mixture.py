@@ -19,7 +19,6 @@ Shin, Ramdas and Rinaldo 2024, "E-detectors").
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -34,11 +33,18 @@ Wealth: TypeAlias = "NDArray[np.float32]"
 BATCH_SECONDS = 1200.0
 """tau^2 is the variance over a batch of this length."""
 
-DISPERSION_FACTOR = 1.5
-"""c in phi = 1 + c tau^2 V: above 1, because tau^2 is an estimate and arms drift within a run."""
+STEADY_CAUTION = 1.2
+"""c in phi = 1 + c tau^2 V for small harm: above 1, because tau^2 is an estimate."""
 
-GROSS_WEIGHT = 0.25
-"""Part of the mixture that bets on gross harm."""
+SUDDEN_CAUTION = 1.5
+"""The same for bets that begin every few minutes: many beginnings find the tail of what pods do within minutes."""
+
+STEADY_FALL = 1.5
+"""Prior of small harm ~ r^-1.5: evidence against little harm comes slowly, so that is where the stake saves most time.
+A bet on large harm makes up for a small stake within a look or two."""
+
+SUDDEN_FALL = 0.5
+"""The same for sudden harm."""
 
 GROSS_REACH = 8.0
 """A bet on gross harm gains nothing until the log ratio is so many tau above the null: pods that differ do not get
@@ -47,51 +53,87 @@ there, even within minutes, where they differ by more than tau."""
 GROSS_DISPERSION = 0.03
 """What remains of tau^2 in the phi of gross harm, whose null already contains most of it."""
 
+STEADY_START, STEADY_WIDE = 13.0, 3.0
+SUDDEN_START, SUDDEN_CLOSE = 1.0, 2.0
+GROSS_START = 1.0
+"""Shares of the stake by kind of bet and by when it is placed; they are scaled to a sum of 1."""
+
 
 @dataclass(frozen=True, slots=True)
 class Columns:
-    """The alternatives of the mixture, arrays of shape (columns,).
+    """The alternatives of the mixture, arrays of shape (columns,). Bets on gross harm are the last ones.
 
     Attributes:
         log_ratio: log(psi/psi0) of each alternative.
         excess: psi/psi0 - 1.
-        prior: its part of the mixture; they sum to 1.
-        close_prior: its part at a close restart, where no bet on gross harm begins: pods differ most for minutes.
-        reach: by how many tau the log ratio must exceed the null before the bet gains, 0 for no such demand.
-        dispersion: factor on tau^2 in phi.
+        start: the stake that is placed at the start of the run.
+        wide: the stake that is spread over the wide restarts.
+        close: the stake that is spread over the close restarts; start, wide and close together sum to 1.
+        caution: c, the factor on tau^2 in phi.
+        gross: index of the first bet on gross harm.
     """
 
     log_ratio: Floats
     excess: Floats
-    prior: Floats
-    close_prior: Floats
-    reach: Floats
-    dispersion: Floats
+    start: Floats
+    wide: Floats
+    close: Floats
+    caution: Floats
+    gross: int
+
+    @property
+    def prior(self) -> Floats:
+        """The whole stake of each column, whenever it is placed."""
+        return self.start + self.wide + self.close
+
+    @property
+    def start_mass(self) -> float:
+        """The part of the stake that is placed at the start."""
+        return float(self.start.sum())
 
 
-def columns(small: int, gross: int) -> Columns:
-    """Log-spaced alternatives from 1.15 to 20: `small` with full overdispersion, `gross` with reach."""
-    ratio = np.concatenate([np.geomspace(1.15, 20.0, small), np.geomspace(1.5, 20.0, gross)])
-    is_gross = np.arange(small + gross) >= small
-    prior = np.where(is_gross, GROSS_WEIGHT / gross, (1.0 - GROSS_WEIGHT) / small)
+def columns(steady: int, sudden: int, gross: int) -> Columns:
+    """Log-spaced alternatives in three groups.
+
+    Args:
+        steady: bets on small harm, 1.15 to 4; placed at the start and at the wide restarts.
+        sudden: bets on larger harm, 1.5 to 20; placed at the start and at the close restarts.
+        gross: bets on gross harm, 1.5 to 20 above a null that is moved; placed at the start.
+    """
+    ratio = [np.geomspace(1.15, 4.0, steady), np.geomspace(1.5, 20.0, sudden), np.geomspace(1.5, 20.0, gross)]
+    parts = [_prior(ratio[0], STEADY_FALL), _prior(ratio[1], SUDDEN_FALL), _prior(ratio[2], 0.0)]
+    total = STEADY_START + STEADY_WIDE + SUDDEN_START + SUDDEN_CLOSE + GROSS_START
+    caution = np.repeat([STEADY_CAUTION, SUDDEN_CAUTION, STEADY_CAUTION * GROSS_DISPERSION], [steady, sudden, gross])
+
+    def stake(*shares: float) -> Floats:
+        return np.concatenate([share / total * part for share, part in zip(shares, parts, strict=True)])
+
+    flat = np.concatenate(ratio)
     return Columns(
-        log_ratio=np.log(ratio),
-        excess=ratio - 1.0,
-        prior=prior,
-        close_prior=np.where(is_gross, 0.0, 1.0 / small),
-        reach=np.where(is_gross, GROSS_REACH, 0.0),
-        dispersion=np.where(is_gross, GROSS_DISPERSION, 1.0),
+        log_ratio=np.log(flat),
+        excess=flat - 1.0,
+        start=stake(STEADY_START, SUDDEN_START, GROSS_START),
+        wide=stake(STEADY_WIDE, 0.0, 0.0),
+        close=stake(0.0, SUDDEN_CLOSE, 0.0),
+        caution=caution,
+        gross=steady + sudden,
     )
 
 
+def _prior(ratio: Floats, fall: float) -> Floats:
+    weight: Floats = ratio**-fall
+    weight /= weight.sum()
+    return weight
+
+
 def dispersion(tau2: Floats, variance_rate: Floats) -> Floats:
-    """C tau^2 V, the excess of phi over 1.
+    """tau^2 V: what phi exceeds 1 by, before the caution of each column.
 
     Args:
         tau2: shape (..., rows).
         variance_rate: binomial variance m w (1-w) per second, shape (..., rows).
     """
-    return DISPERSION_FACTOR * BATCH_SECONDS * tau2 * variance_rate
+    return BATCH_SECONDS * tau2 * variance_rate
 
 
 def log_increment(
@@ -118,11 +160,14 @@ def log_increment(
     Returns:
         Shape (..., rows, columns); finite for all finite input.
     """
-    due = _due(share * null_ratio, 1.0 - share)[..., None]
-    shift = np.maximum(0.0, np.sqrt(tau2)[..., None] * cols.reach - _slack(cols, due))
-    due = np.where(cols.reach > 0, _due(due * np.exp(shift), 1.0 - due), due)
+    due = np.empty((*bad.shape, len(cols.excess)))
+    due[...] = _due(share * null_ratio, 1.0 - share)[..., None]
+    if cols.gross < len(cols.excess):
+        far = due[..., cols.gross :]
+        shift = np.maximum(0.0, np.sqrt(tau2)[..., None] * GROSS_REACH - _slack(cols, far))
+        due[..., cols.gross :] = _due(far * np.exp(shift), 1.0 - far)
     gain = bad[..., None] * cols.log_ratio - trials[..., None] * np.log1p(due * cols.excess)
-    return gain / (1.0 + excess_dispersion[..., None] * cols.dispersion)
+    return gain / (1.0 + excess_dispersion[..., None] * cols.caution)
 
 
 def _due(canary: Floats, control: Floats) -> Floats:
@@ -130,38 +175,46 @@ def _due(canary: Floats, control: Floats) -> Floats:
 
 
 def _slack(cols: Columns, due: Floats) -> Floats:
-    """The log ratio above the null at which a bet begins to gain, shape (..., rows, columns).
+    """The log ratio above the null at which a bet on gross harm begins to gain, shape (..., rows, gross).
 
     The bet gains when the canary's part of the bad exceeds log(1 + q (r-1)) / log r, which lies between q and 1.
     """
     inner = np.clip(due, 1e-9, 1.0 - 1e-9)
-    even = np.log1p(inner * cols.excess) / cols.log_ratio
+    even = np.log1p(inner * cols.excess[cols.gross :]) / cols.log_ratio[cols.gross :]
     return np.log(even / (1.0 - even)) - np.log(inner / (1.0 - inner))
 
 
-def grow(wealth: Wealth, log_start: Floats, increment: Floats, ceiling: Floats) -> Wealth:
+def grow(wealth: Wealth, begun: Floats | None, increment: Floats, ceiling: Floats) -> Wealth:
     """The log wealth after a look.
 
     Wealth is kept as float32 *at every step*, so that a stored state and a running one are the same numbers.
 
     Args:
         wealth: log wealth, shape (..., rows, columns).
-        log_start: log of the mass that starts with this look, -inf if none, shape (..., rows, columns).
+        begun: the stake that begins with this look, >= 0, shape (..., rows, columns). None: nothing begins.
         increment: from `log_increment`, same shape.
         ceiling: log wealth is cut here, shape (..., rows, 1). To cut is to give money away, which is safe; it keeps a
             warning from outliving its cause.
     """
-    return np.minimum(np.logaddexp(wealth, log_start) + increment, ceiling).astype(np.float32)
+    before: Floats | Wealth = wealth
+    if begun is not None:
+        with np.errstate(divide="ignore"):
+            # a cell without a new stake must stay the same number, whatever its neighbours do
+            before = np.where(begun > 0, np.logaddexp(wealth, np.log(begun)), wealth)
+    return np.minimum(before + increment, ceiling).astype(np.float32)
 
 
-def log_evidence(wealth: Wealth, waiting: float) -> float:
-    """Log E of a set of rows: all of their wealth and the mass that has not started yet.
+def log_evidence(wealth: Wealth, waiting: Floats) -> Floats:
+    """Log E of a set of rows: all of their wealth and the stake that has not begun yet.
 
     Args:
-        wealth: log wealth of the rows of one rule, any shape.
-        waiting: mass of restarts to come, in [0, 1]; it counts as 1 to 1.
+        wealth: log wealth of the rows of one rule, shape (..., rows, columns).
+        waiting: stake of the restarts to come, in [0, 1], shape (...); it counts as 1 to 1.
+
+    Returns:
+        Shape (...).
     """
-    cells = np.asarray(wealth, dtype=np.float64)
-    rest = math.log(waiting) if waiting > 0 else -math.inf
-    top = max(float(cells.max()), rest)
-    return top + math.log(float(np.exp(cells - top).sum()) + math.exp(rest - top))
+    cells = np.asarray(wealth, dtype=np.float64).reshape(*wealth.shape[:-2], -1)
+    top = np.maximum(cells.max(axis=-1), 0.0)
+    total: Floats = np.log(np.exp(cells - top[..., None]).sum(axis=-1) + waiting * np.exp(-top)) + top
+    return total

@@ -30,9 +30,6 @@ RESTART_SECONDS = 300.0
 """Distance of the close restarts. They find large harm: a bet on five times the errors that began hours before the
 fault has lost so much that no restart but a fresh one can win."""
 
-START_MASS = 0.5
-"""Mass of the start of the run; the other half is spread over the restarts, half of it on the wide ones."""
-
 BAKE_PART = 0.1
 """Part of alpha that the bake may spend: half on the baseline's bound, half on the test against it."""
 
@@ -52,6 +49,14 @@ CEILING = 80.0
 """Log wealth never needs to be larger than this: e^80 rejects at any level."""
 
 
+ERRORS = mixture.columns(14, 8, 6)
+LATENCY = mixture.columns(6, 3, 3)
+"""Fewer bets for each edge, to keep the state small."""
+
+ASSUMED_WEIGHT = 6.0
+BATCHES_PER_HOUR = 3600.0 / mixture.BATCH_SECONDS
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Plan:
     """All constants of a guardrail's run. Rows: one per edge against control, then those below that are not None.
@@ -66,7 +71,8 @@ class Plan:
         null_ratio: psi0, shape (rows,). tau2: shape (rows,). ceiling: shape (rows, 1).
         limit: log(1/alpha) of "worse than control". max_limit: the same of `max`. bake_limit: the same of the bake.
         restarts: seconds of each restart, ascending.
-        begun: mass of the wide and of the close restarts up to each one, with a 0 before them; shape (2, restarts + 1).
+        begun: part of the wide and of the close restarts up to each one, from 0 to 1; shape (2, restarts + 1).
+        weight: batches that the tau^2 of the config is worth beside those of the run itself.
     """
 
     config: Config
@@ -89,6 +95,7 @@ class Plan:
     bake_limit: float
     restarts: Floats
     begun: Floats
+    weight: float
     fingerprint: int
 
     @property
@@ -100,6 +107,11 @@ class Plan:
     def rows(self) -> int:
         """Number of rows."""
         return self.baseline_row + 1
+
+    @property
+    def shape(self) -> tuple[int, int, int | None, int | None]:
+        """What two guardrails must have in common to be updated in one call."""
+        return self.thresholds, self.compared, self.max_row, self.warn_row
 
 
 @lru_cache(maxsize=1024)
@@ -135,7 +147,7 @@ def plan_of(config: Config) -> Plan:
     restarts, begun = _restarts(config.stages)
     return Plan(
         config=config,
-        columns=mixture.columns(28, 6) if edges is None else mixture.columns(9, 3),
+        columns=ERRORS if edges is None else LATENCY,
         edges=edges,
         thresholds=len(edge_tau2),
         primary=primary,
@@ -154,6 +166,7 @@ def plan_of(config: Config) -> Plan:
         bake_limit=-math.log(config.alpha * BAKE_PART / 2),
         restarts=restarts,
         begun=begun,
+        weight=_weight(config),
         fingerprint=zlib.crc32(repr(config).encode()),
     )
 
@@ -172,15 +185,25 @@ def _tau2(dispersion: Dispersion, assumed: float) -> float:
     return assumed if dispersion.tau2 is None else dispersion.tau2
 
 
+def _weight(config: Config) -> float:
+    one = config.dispersion[0] if isinstance(config.dispersion, tuple) else config.dispersion
+    return max(ASSUMED_WEIGHT, one.hours * BATCHES_PER_HOUR)
+
+
+@lru_cache(maxsize=1024)
 def _restarts(stages: tuple[float, ...]) -> tuple[Floats, Floats]:
-    """Seconds of all restarts; mass of the wide and the close ones begun before the first, after it, and so on."""
+    """Seconds of all restarts; part of the wide and the close ones begun before the first, after it, and so on.
+
+    A run that is too short for close restarts places their stake at the wide ones.
+    """
     ends = np.cumsum(stages)
     parts = np.arange(1, RESTARTS + 1) / RESTARTS
     wide = np.concatenate([end - length + length * parts for end, length in zip(ends, stages, strict=True)])
     close = np.arange(1, int(ends[-1] // RESTART_SECONDS) + 1) * RESTART_SECONDS
+    if not len(close):
+        close = wide
     at = np.concatenate([wide, close])
     order = np.argsort(at, kind="stable")
     is_close = order >= len(wide)
-    half = (1 - START_MASS) / (2 if len(close) else 1)
-    mass = np.array([~is_close * half / len(wide), is_close * half / max(len(close), 1)])
-    return at[order], np.concatenate([np.zeros((2, 1)), np.cumsum(mass, axis=1)], axis=1)
+    part = np.array([~is_close / len(wide), is_close / len(close)])
+    return at[order], np.concatenate([np.zeros((2, 1)), np.cumsum(part, axis=1)], axis=1)

@@ -30,9 +30,20 @@ LOG_RATIO: Floats = np.linspace(-REACH, REACH, KNOTS)
 _EXCESS: Floats = np.expm1(LOG_RATIO)
 
 
-def log_likelihood(bad: float, trials: float, share: float) -> Floats:
-    """What one look adds to the profile, shape (KNOTS,): x log psi - m log(1-w + w psi)."""
-    return bad * LOG_RATIO - trials * np.log1p(share * _EXCESS)
+def log_likelihood(bad: Floats | float, trials: Floats | float, share: Floats | float) -> Floats:
+    """What one look adds to the profile: x log psi - m log(1-w + w psi).
+
+    Args:
+        bad: x, shape (...).
+        trials: m, shape (...).
+        share: w, shape (...).
+
+    Returns:
+        Shape (..., KNOTS).
+    """
+    x, m, w = (np.asarray(each, dtype=np.float64)[..., None] for each in (bad, trials, share))
+    likelihood: Floats = x * LOG_RATIO - m * np.log1p(w * _EXCESS)
+    return likelihood
 
 
 def interval(profile: Floats) -> tuple[float, float, float]:

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, TypeAlias
 import numpy as np
 
 from serin.stats import ratio
-from serin.stats.plan import START_MASS
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -17,6 +16,9 @@ if TYPE_CHECKING:
     from serin.stats.plan import Plan
 
 Counts: TypeAlias = "NDArray[np.int64]"
+
+NOISE = 8
+"""Numbers of `State.noise`, see `serin.stats.refine`."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -28,9 +30,12 @@ class State:
         started: restarts that have started. bake_started: the same of the bake.
         primary: the edge of the reported ratio, -1 while open.
         failed: index into `Rule` of the first rule that rejected, 0 if none.
+        decided: the edge that rejected, -1 if none.
         tripped: (bad, total, control's bad, control's total) of the look that tripped the breaker, or zeros.
         control: control's bad requests at each edge, then its total; shape (edges + 1,). canary, bake: likewise.
+        due: the canary's due of the bad requests at each edge, m w summed over looks; shape (edges,).
         phi: the overdispersion at `primary` of the last look.
+        noise: what the refinement of tau^2 remembers, shape (NOISE,).
         wealth: log wealth, float32, shape (rows, columns).
         variance: smoothed binomial variance per second, float32, shape (rows,).
         profile: log likelihood of the ratio at `ratio.LOG_RATIO`, shape (knots,).
@@ -42,11 +47,14 @@ class State:
     bake_started: int
     primary: int
     failed: int
+    decided: int
     tripped: tuple[int, int, int, int]
-    phi: float
     control: Counts
     canary: Counts
     bake: Counts
+    due: Floats
+    phi: float
+    noise: Floats
     wealth: Wealth
     variance: Wealth
     profile: Floats
@@ -62,10 +70,14 @@ LatencyState = State
 
 
 def initial(plan: Plan) -> State:
-    """The state before the first look: half of the mass bets from the start, equally on all edges."""
-    mass = np.full((plan.rows, 1), START_MASS)
-    mass[: plan.compared] /= max(plan.compared, 1)
+    """The state before the first look: the stake of the start is placed, equally on all edges."""
+    stake = np.ones((plan.rows, 1)) * plan.columns.start
+    stake[: plan.compared] /= max(plan.compared, 1)
     nothing = np.zeros(plan.thresholds + 1, dtype=np.int64)
+    with np.errstate(divide="ignore"):
+        wealth = np.log(stake).astype(np.float32)
+    noise = np.zeros(NOISE)
+    noise[-1] = 1.0
     return State(
         seconds=0.0,
         bake_seconds=0.0,
@@ -73,12 +85,15 @@ def initial(plan: Plan) -> State:
         bake_started=0,
         primary=-1 if plan.primary is None else plan.primary,
         failed=0,
+        decided=-1,
         tripped=(0, 0, 0, 0),
-        phi=1.0,
         control=nothing,
         canary=nothing,
         bake=nothing,
-        wealth=np.log(mass * plan.columns.prior).astype(np.float32),
+        due=np.zeros(plan.thresholds),
+        phi=1.0,
+        noise=noise,
+        wealth=wealth,
         variance=np.zeros(plan.rows, dtype=np.float32),
         profile=np.zeros(ratio.KNOTS),
     )

@@ -74,13 +74,33 @@ def test_sixty_milliseconds_are_found_within_two_minutes(rates: tuple[float, flo
 
 
 def test_failing_explains_itself() -> None:
-    """A rejection names both P95, the shares beyond the edge at max, and their ratio."""
-    _, evidence, _ = run(CONFIG, traffic(3, added=0.06))
-    assert evidence.edge == 0.15
+    """A rejection names both P95, and the edge that decided with its shares and their ratio."""
+    state, evidence, _ = run(CONFIG, traffic(3, added=0.06))
+    assert evidence.edge == EDGES[state.decided]
+    assert evidence.canary_bad / evidence.canary_total > 2 * evidence.control_bad / evidence.control_total
+    assert evidence.ratio is not None
+    assert evidence.ratio_low < evidence.ratio < evidence.ratio_high
     assert evidence.canary_p95 == evidence.canary_value
     assert evidence.control_p95 == pytest.approx(0.11, abs=0.01)
     assert evidence.reason.startswith("canary's P95 is 1")
-    assert "slower than 150 ms" in evidence.reason
+    assert f"slower than {1000 * EDGES[state.decided]:g} ms" in evidence.reason
+
+
+def test_the_edge_that_decided_is_the_one_that_is_named() -> None:
+    """Slow only beyond 500 ms: the verdict names an edge there, not the one at max where both are equal."""
+    state = start(CONFIG)
+    for _ in range(400):
+        fast = (900,) * 10 + (950, 960, 970, 990, 997, 1000, 1000)
+        slow = (900,) * 10 + (950, 955, 960, 965, 970, 1000, 1000)
+        state = update(CONFIG, state, LatencyLook(10.0, EDGES, fast, slow, 1000, 1000))
+    evidence = judge(CONFIG, state)
+    assert evidence.rule is Rule.WORSE_THAN_CONTROL
+    assert evidence.edge is not None
+    assert evidence.edge >= 0.2
+    assert evidence.canary_bad > 2 * evidence.control_bad
+    assert f"slower than {1000 * evidence.edge:g} ms" in evidence.reason
+    assert evidence.ratio is not None
+    assert evidence.ratio_low > 1
 
 
 def test_a_healthy_canary_stays_healthy() -> None:

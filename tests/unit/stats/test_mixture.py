@@ -13,7 +13,7 @@ from scipy import stats
 
 from serin.stats import mixture
 
-COLUMNS = mixture.columns(28, 6)
+COLUMNS = mixture.columns(14, 8, 6)
 
 
 def increment(
@@ -33,8 +33,10 @@ def increment(
 
 
 def test_prior_is_a_distribution() -> None:
-    """The mixture bets exactly the mass that it is given."""
-    assert COLUMNS.prior.sum() == pytest.approx(1.0)
+    """The mixture bets exactly the stake that it is given, at the start and at the restarts together."""
+    for cols in (COLUMNS, mixture.columns(6, 3, 3)):
+        assert cols.prior.sum() == pytest.approx(1.0)
+        np.testing.assert_array_equal(cols.prior, cols.start + cols.wide + cols.close)
 
 
 @given(st.integers(0, 60), st.integers(0, 60), st.floats(0.01, 0.99), st.floats(1.0, 3.0))
@@ -110,14 +112,13 @@ def test_running_sum_equals_the_sum_over_restarts() -> None:
     looks, starts = 40, {0: 0.5, 7: 0.2, 20: 0.2, 33: 0.1}
     steps = rng.normal(-0.1, 0.5, (looks, 1, len(COLUMNS.excess)))
     wealth = (np.log(starts[0]) + np.log(COLUMNS.prior))[None].astype(np.float32)
-    never = np.full_like(steps[0], -np.inf)
     for i in range(looks):
-        begin = np.log(starts[i]) + np.log(COLUMNS.prior)[None] if i in starts and i else never
+        begin = (starts[i] * COLUMNS.prior)[None] if i in starts and i else None
         wealth = mixture.grow(wealth, begin, steps[i], np.array([[80.0]]))
     expected = sum(
         mass * (COLUMNS.prior * np.exp(steps[start:].sum(axis=(0, 1)))).sum() for start, mass in starts.items()
     )
-    assert mixture.log_evidence(wealth, 0.0) == pytest.approx(float(np.log(expected)), abs=1e-4)
+    assert float(mixture.log_evidence(wealth, np.zeros(()))) == pytest.approx(float(np.log(expected)), abs=1e-4)
 
 
 @settings(max_examples=200)
@@ -133,7 +134,7 @@ def test_no_input_overflows(bad: int, other: int, share: float, tau2: float) -> 
     found = increment(bad, bad + other, share, tau2=tau2, rate=1e7)
     assert np.isfinite(found).all()
     grown = mixture.grow(
-        np.zeros((1, len(found)), np.float32), np.full((1, len(found)), -np.inf), found, np.array([[80.0]])
+        np.zeros((1, len(found)), np.float32), np.full((1, len(found)), 0.1), found, np.array([[80.0]])
     )
     assert np.isfinite(grown).all()
 

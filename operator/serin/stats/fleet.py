@@ -1,0 +1,173 @@
+"""Many guardrails of one shape as arrays: a scheduler pass is one update, and a bench is thousands of runs at once.
+
+One guardrail is a fleet of one, so there is one path through the arithmetic and no second version to keep equal.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from serin.stats.looks import LatencyLook, Look
+from serin.stats.state import State, initial
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+    from serin.stats.mixture import Columns, Floats, Wealth
+    from serin.stats.plan import Plan
+    from serin.stats.state import Counts
+
+    Ints = NDArray[np.int64]
+    Flags = NDArray[np.bool_]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Constants:
+    """What is fixed for a fleet, from its n plans. See `Plan` for each name.
+
+    Attributes:
+        plan: the first of the plans, for what they have in common.
+        groups: for each plan of restarts: which guardrails follow it, its seconds, and the parts begun.
+    """
+
+    plan: Plan
+    columns: Columns
+    null_ratio: Floats
+    tau2: Floats
+    level_tau2: Floats
+    weight: Floats
+    ceiling: Floats
+    limit: Floats
+    max_limit: Floats
+    bake_limit: Floats
+    min_requests: Ints
+    max_share: Floats
+    warn_share: Floats
+    groups: tuple[tuple[Ints, Floats, Floats], ...]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Fleet:
+    """The states of n guardrails: each field is that of `State` with a leading axis."""
+
+    seconds: Floats
+    bake_seconds: Floats
+    started: Ints
+    bake_started: Ints
+    primary: Ints
+    failed: Ints
+    decided: Ints
+    tripped: Ints
+    control: Counts
+    canary: Counts
+    bake: Counts
+    due: Floats
+    phi: Floats
+    noise: Floats
+    wealth: Wealth
+    variance: Wealth
+    profile: Floats
+
+    @property
+    def baking(self) -> Flags:
+        """True where a look of the bake was seen."""
+        return self.bake_seconds > 0
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Looks:
+    """One look of each guardrail: bad requests at each edge, then the total.
+
+    Attributes:
+        seconds: shape (n,). baking: shape (n,).
+        control: shape (n, edges + 1). canary: likewise.
+    """
+
+    seconds: Floats
+    baking: Flags
+    control: Counts
+    canary: Counts
+
+
+_FIELDS = tuple(field.name for field in dataclasses.fields(Fleet))
+
+
+@lru_cache(maxsize=64)
+def constants_of(plans: tuple[Plan, ...]) -> Constants:
+    """The constants of a fleet.
+
+    Raises:
+        ValueError: plans of different shapes.
+    """
+    first = plans[0]
+    if any(plan.shape != first.shape for plan in plans):
+        raise ValueError("a fleet needs guardrails of one shape: the same edges, and the same limits given")
+    by_restarts: dict[int, list[int]] = {}
+    for i, plan in enumerate(plans):
+        by_restarts.setdefault(id(plan.restarts), []).append(i)
+
+    def each(name: str) -> Floats:
+        return np.array([getattr(plan, name) for plan in plans], dtype=np.float64)
+
+    return Constants(
+        plan=first,
+        columns=first.columns,
+        null_ratio=each("null_ratio"),
+        tau2=each("tau2"),
+        level_tau2=np.array([plan.tau2[plan.level_row] for plan in plans]),
+        weight=each("weight"),
+        ceiling=each("ceiling"),
+        limit=each("limit"),
+        max_limit=each("max_limit"),
+        bake_limit=each("bake_limit"),
+        min_requests=np.array([plan.config.min_requests for plan in plans]),
+        max_share=np.array([plan.max_share or 0.0 for plan in plans]),
+        warn_share=np.array([plan.warn_share or 0.0 for plan in plans]),
+        groups=tuple(
+            (np.array(members), plans[members[0]].restarts, plans[members[0]].begun) for members in by_restarts.values()
+        ),
+    )
+
+
+def started(plans: Sequence[Plan]) -> Fleet:
+    """The fleet before its first looks."""
+    return stacked([initial(plan) for plan in plans])
+
+
+def stacked(states: Sequence[State]) -> Fleet:
+    """States of one shape as a fleet."""
+    return Fleet(**{name: np.array([getattr(state, name) for state in states]) for name in _FIELDS})
+
+
+def picked(fleet: Fleet, i: int) -> State:
+    """One guardrail of the fleet."""
+    fields = {name: getattr(fleet, name)[i] for name in _FIELDS}
+    scalars = {name: value.item() for name, value in fields.items() if not value.ndim}
+    fields["tripped"] = tuple(fields["tripped"].tolist())
+    return State(**{**fields, **scalars})
+
+
+def looks_of(looks: Sequence[Look | LatencyLook]) -> Looks:
+    """One look of each guardrail, as arrays."""
+    control: list[tuple[int, ...]] = []
+    canary: list[tuple[int, ...]] = []
+    for look in looks:
+        if isinstance(look, Look):
+            control.append((look.control_bad, look.control_total))
+            canary.append((look.canary_bad, look.canary_total))
+        else:
+            control.append((*(look.control_total - count for count in look.control), look.control_total))
+            canary.append((*(look.canary_total - count for count in look.canary), look.canary_total))
+    return Looks(
+        seconds=np.array([look.seconds for look in looks], dtype=np.float64),
+        baking=np.array([look.baking for look in looks]),
+        control=np.array(control, dtype=np.int64),
+        canary=np.array(canary, dtype=np.int64),
+    )
