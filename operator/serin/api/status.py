@@ -122,6 +122,8 @@ class Status(_Struct, frozen=True):
     weight: int = 0
     verdict: VerdictName = VerdictName.NONE
     message: str = ""
+    summary: str = ""
+    """The message in the width of a table."""
     reason: str = ""
     """Why the phase is what it is, as one CamelCase word."""
     run_id: str = ""

@@ -17,7 +17,7 @@ from serin.engine.decision import AddFinalizer, Decision, EventNote, RemoveFinal
 from serin.engine.evidence import Counted, count_looks, worst
 from serin.engine.observation import Observation
 from serin.engine.rules import Case
-from serin.engine.wording import length, timestamp, unix
+from serin.engine.wording import brief, length, timestamp, unix
 
 _STALLED_AFTER: Final = 600.0
 """Seconds after which a step that has not been seen is called stalled (the Deployment's own default deadline)."""
@@ -144,7 +144,9 @@ def _finished(
     before: Status, outcome: phases.Outcome, case: Case, drift: tuple[EventNote, ...], *, readable: bool = True
 ) -> Decision:
     """Transitions, conditions and Events; and whether the status is worth a write of its own."""
-    after, events = with_transition(before, outcome.status, case.now)
+    kept = before.summary if outcome.status.message == before.message else brief(outcome.status.message)
+    after = msgspec.structs.replace(outcome.status, summary=outcome.summary or kept)
+    after, events = with_transition(before, after, case.now)
     accepted = readable and not (case.seen.problems and run.position(after) is Phase.PENDING)
     age = run.step_age(after, case.now)
     stalled = f"no progress for {length(age)}: {after.message}" if age > _STALLED_AFTER else ""
@@ -186,6 +188,7 @@ def _unreadable(error: InvalidSpecError, before: Status, seen: Observation, now:
         resumes_to=run.position(before) if started else before.resumes_to if stays else None,
         reason="InvalidSpec",
         message=str(error),
+        summary=brief(str(error)),
     )
     after, events = with_transition(before, after, now)
     after = with_conditions(before, after, accepted=False, measured=None, routed=True, stalled="", now=now)
@@ -199,7 +202,7 @@ def _undone(error: InvalidSpecError, before: Status, seen: Observation, now: flo
         text = "not restored: neither the spec nor the status says which Deployments this experiment had; see to the"
         text += f" sizes of control and canary yourself ({error})"
         acts = (RemoveFinalizer(),) if seen.finalizer else ()
-        lost = msgspec.structs.replace(before, reason="NotRestored", message=text)
+        lost = msgspec.structs.replace(before, reason="NotRestored", message=text, summary=brief(text))
         return Decision(lost, acts, (EventNote("Warning", "NotRestored", text),) if acts else (), 60.0)
     status = msgspec.structs.replace(before, observed_generation=seen.generation)
     status = run.with_services(spec, status, seen)

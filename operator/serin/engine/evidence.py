@@ -4,13 +4,14 @@ The tests themselves are `serin.stats`; here is which counts go into which test,
 over them, and what a reader sees of the result.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, TypeAlias
 
 from serin.api.spec import Spec
 from serin.api.status import GuardrailStatus, VerdictName
-from serin.engine import wording
 from serin.engine.observation import LookResult, ServiceCounts, Unmeasured, VariantCounts
+from serin.engine.shown import ERROR_RATE, LATENCY, brief, rule, shown
 from serin.stats import (
     Dispersion,
     Evidence,
@@ -18,17 +19,16 @@ from serin.stats import (
     LatencyLook,
     Look,
     RateConfig,
-    Rule,
+    State,
     Verdict,
     decode,
     encode,
     judge,
     start,
-    update,
+    update_all,
 )
 
-ERROR_RATE: Final = "errorRate"
-LATENCY: Final = "latencyP95"
+Config: TypeAlias = RateConfig | LatencyConfig
 
 _ORDER: Final = (
     VerdictName.NONE,
@@ -49,6 +49,8 @@ class Failing:
     guardrail: str
     reason: str
     """One sentence with values, counts, ratio and interval, rule and evidence."""
+    brief: str = ""
+    """The same in the width of a table."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,28 +121,24 @@ def count_looks(
     A look that failed for a reason that may pass (Prometheus away) stops the feeding, and is asked for again. One that
     will never be measured is left out, and the stage becomes that much longer.
     """
-    kept = dict(checkpoint)
+    tests = _Tests(spec, dict(checkpoint))
     measured, unmeasured = 0.0, ()  # type: float, tuple[str, ...]
-    verdicts: dict[str, tuple[GuardrailStatus, ...]] = {}
-    evidence: dict[str, tuple[tuple[str, Evidence], ...]] = {}
     for look in looks:
         failures = {name: each for name, each in look.services.items() if isinstance(each, Unmeasured)}
         unmeasured = tuple(f"{name}: {each.message}" for name, each in failures.items())
         if any(each.failure.passes for each in failures.values()):
             break
-        for name, counts in look.services.items():
-            if isinstance(counts, ServiceCounts):
-                evidence[name] = _feed(spec, kept, name, counts, seconds=look.seconds, baking=baking)
+        tests.feed(look, baking=baking)
         if not failures:
             measured += look.seconds
         counted_until = look.ends_at
-        first_bad_look = _first_bad(spec, look, evidence, first_bad_look)
-        if any(each.verdict is Verdict.FAILING for parts in evidence.values() for _, each in parts):
+        first_bad_look = _first_bad(spec, look, tests, first_bad_look)
+        if tests.failed:
             break
-    for name, parts in evidence.items():
-        verdicts[name] = tuple(_shown(guardrail, each) for guardrail, each in parts)
+    evidence = tests.judged()
+    verdicts = {name: tuple(shown(guardrail, each) for guardrail, each in parts) for name, parts in evidence.items()}
     failing = tuple(
-        Failing(name, guardrail, f"{name}: {each.reason}; {_rule(each)}")
+        Failing(name, guardrail, f"{name}: {each.reason}; {rule(each)}", f"{name}: {brief(guardrail, each)}")
         for name, parts in evidence.items()
         for guardrail, each in parts
         if each.verdict is Verdict.FAILING
@@ -149,7 +147,7 @@ def count_looks(
     if unmeasured:
         joint.append(VerdictName.NO_DATA)
     return Counted(
-        checkpoint=kept,
+        checkpoint=tests.checkpoint(),
         guardrails=verdicts,
         verdict=worst(joint),
         failing=failing,
@@ -184,56 +182,80 @@ def _stages(spec: Spec) -> tuple[float, ...]:
     return tuple(stage.duration.seconds for stage in spec.stages)
 
 
-def _feed(
-    spec: Spec, kept: dict[str, str], service: str, counts: ServiceCounts, *, seconds: float, baking: bool
-) -> tuple[tuple[str, Evidence], ...]:
-    """Updates every guardrail of one service by one look, in `kept`; answers with their evidence."""
-    control, canary = _roles(counts, baking=baking)
-    before = samples(kept, service)
-    kept[f"{service}/samples"] = f"{before[0] + control.requests},{before[1] + canary.requests}"
-    found: list[tuple[str, Evidence]] = []
-    for name in guardrail_names(spec):
-        if name == LATENCY:
-            if canary.edges:
-                found.append((name, _feed_latency(spec, kept, service, control, canary, seconds, baking=baking)))
-            continue
-        totals = _rate_counts(control, name), _rate_counts(canary, name)
-        config = rate_config(spec, name, Dispersion())
-        key = f"{service}/{name}"
-        look = Look(seconds, totals[0][0], totals[0][1], totals[1][0], totals[1][1], baking=baking)
-        state = update(config, _resumed(config, kept.get(key)), look)
-        kept[key] = encode(config, state)
-        found.append((name, judge(config, state)))
-    return tuple(found)
+class _Tests:
+    """The guardrails' tests of one experiment during one decision: read once, fed look by look, judged once.
 
+    Args:
+        spec: what is judged.
+        kept: the checkpoint; the caller's copy.
+    """
 
-def _feed_latency(
-    spec: Spec,
-    kept: dict[str, str],
-    service: str,
-    control: VariantCounts,
-    canary: VariantCounts,
-    seconds: float,
-    *,
-    baking: bool,
-) -> Evidence:
-    key = f"{service}/{LATENCY}"
-    config = latency_config(spec, canary.edges, Dispersion())
-    within = control.within or (0,) * len(canary.edges)
-    look = LatencyLook(seconds, canary.edges, within, canary.within, control.timed, canary.timed, baking=baking)
-    state = update(config, _resumed(config, kept.get(key)), look)
-    kept[key] = encode(config, state)
-    return judge(config, state)
+    def __init__(self, spec: Spec, kept: dict[str, str]) -> None:
+        self._spec, self._kept = spec, kept
+        self._states: dict[tuple[str, str], tuple[Config, State]] = {}
 
+    @property
+    def failed(self) -> bool:
+        """True when a test has rejected."""
+        return any(state.failed for _, state in self._states.values())
 
-def _resumed(config: RateConfig | LatencyConfig, record: str | None):  # type: ignore[no-untyped-def] # noqa: ANN202 - the state's type follows the config's, as in `start`
-    """The state that the checkpoint holds; a record of other settings or of another version starts again."""
-    if record is None:
-        return start(config)
-    try:
-        return decode(config, record)
-    except ValueError:
-        return start(config)
+    def feed(self, look: LookResult, *, baking: bool) -> None:
+        """One more look of every service that it measured."""
+        items = [
+            item
+            for service, counts in look.services.items()
+            if isinstance(counts, ServiceCounts)
+            for item in self._looks(service, *_roles(counts, baking=baking), look.seconds, baking=baking)
+        ]
+        states = update_all([(config, state, one) for _, config, state, one in items])
+        for (key, config, _, _), state in zip(items, states, strict=True):
+            self._states[key] = config, state
+
+    def judged(self) -> dict[str, tuple[tuple[str, Evidence], ...]]:
+        """(guardrail, evidence) of each service that was fed."""
+        found: dict[str, list[tuple[str, Evidence]]] = {}
+        for (service, guardrail), (config, state) in self._states.items():
+            found.setdefault(service, []).append((guardrail, judge(config, state)))
+        return {service: tuple(parts) for service, parts in found.items()}
+
+    def checkpoint(self) -> dict[str, str]:
+        """What the next decision goes on from."""
+        tests = {f"{service}/{name}": encode(*each) for (service, name), each in self._states.items()}
+        return {**self._kept, **tests}
+
+    def _looks(
+        self, service: str, control: VariantCounts, canary: VariantCounts, seconds: float, *, baking: bool
+    ) -> Iterator[tuple[tuple[str, str], Config, State, Look | LatencyLook]]:
+        """The look as each guardrail of a service takes it, and the state that it goes on from."""
+        before = samples(self._kept, service)
+        self._kept[f"{service}/samples"] = f"{before[0] + control.requests},{before[1] + canary.requests}"
+        for name in guardrail_names(self._spec):
+            config: Config
+            one: Look | LatencyLook
+            if name == LATENCY:
+                if not canary.edges:
+                    continue
+                edges, within = canary.edges, control.within or (0,) * len(canary.edges)
+                config = latency_config(self._spec, edges, Dispersion())
+                one = LatencyLook(seconds, edges, within, canary.within, control.timed, canary.timed, baking=baking)
+            else:
+                old, new = _rate_counts(control, name), _rate_counts(canary, name)
+                config = rate_config(self._spec, name, Dispersion())
+                one = Look(seconds, *old, *new, baking=baking)
+            yield (service, name), config, self._state((service, name), config), one
+
+    def _state(self, key: tuple[str, str], config: Config) -> State:
+        """What the test goes on from; a record of other settings or of another version starts again."""
+        fed = self._states.get(key)
+        if fed is not None and fed[0] == config:
+            return fed[1]
+        record = self._kept.get("/".join(key))
+        if record is None or fed is not None:
+            return start(config)
+        try:
+            return decode(config, record)
+        except ValueError:
+            return start(config)
 
 
 def _roles(counts: ServiceCounts, *, baking: bool) -> tuple[VariantCounts, VariantCounts]:
@@ -262,16 +284,16 @@ def _rate_counts(counts: VariantCounts, name: str) -> tuple[int, int]:
     return next(((total, bad) for custom, total, bad in counts.custom if custom == name), (0, 0))
 
 
-def _first_bad(
-    spec: Spec, look: LookResult, evidence: dict[str, tuple[tuple[str, Evidence], ...]], before: float
-) -> float:
+def _first_bad(spec: Spec, look: LookResult, tests: _Tests, before: float) -> float:
     """The end of the first bad look of the present spell; 0 when there is none.
 
     A look is bad when its canary is above a limit and above control. The spell ends when the evidence is gone too.
     """
     if any(isinstance(counts, ServiceCounts) and _bad(spec, counts) for counts in look.services.values()):
         return before or look.ends_at
-    strongest = max((each.evidence for parts in evidence.values() for _, each in parts), default=0.0)
+    if not before:
+        return 0.0
+    strongest = max((each.evidence for parts in tests.judged().values() for _, each in parts), default=0.0)
     return before if strongest > _SPELL else 0.0
 
 
@@ -295,45 +317,3 @@ def _bad(spec: Spec, counts: ServiceCounts) -> bool:
 
 _SLOWER: Final = 0.25
 """A quarter more of the requests beyond some bucket edge is a slower look, whatever the noise."""
-
-
-def _shown(name: str, evidence: Evidence) -> GuardrailStatus:
-    value = wording.milliseconds if name == LATENCY else wording.share
-    interval = f"[{wording.bound(evidence.ratio_low)}, {wording.bound(evidence.ratio_high)}]"
-    return GuardrailStatus(
-        name=name,
-        verdict=str(evidence.verdict),
-        summary=_summary(name, evidence),
-        rule=str(evidence.rule),
-        canary=value(evidence.canary_value),
-        control=value(evidence.control_value),
-        canary_requests=evidence.canary_total,
-        control_requests=evidence.control_total,
-        ratio=f"{wording.times(evidence.ratio)} {interval}",
-        evidence=wording.multiple(evidence.evidence),
-    )
-
-
-def _rule(evidence: Evidence) -> str:
-    return f"rule {evidence.rule}, evidence {wording.multiple(evidence.evidence)}x its limit"
-
-
-def _summary(name: str, evidence: Evidence) -> str:
-    """The density of one line: values, counts, ratio with interval, rule and evidence."""
-    bad = f"{wording.count(evidence.canary_bad)} of {wording.count(evidence.canary_total)}"
-    control_bad = f"{wording.count(evidence.control_bad)} of {wording.count(evidence.control_total)}"
-    if name == LATENCY:
-        edge = "" if evidence.edge is None else f" slower than {wording.milliseconds(evidence.edge)}"
-        values = (
-            f"canary P95 {wording.milliseconds(evidence.canary_p95)} ({bad}{edge}), "
-            f"control {wording.milliseconds(evidence.control_p95)} ({control_bad})"
-        )
-    else:
-        values = (
-            f"canary {wording.share(evidence.canary_value)} ({bad}), "
-            f"control {wording.share(evidence.control_value)} ({control_bad})"
-        )
-    interval = f"[{wording.bound(evidence.ratio_low)}, {wording.bound(evidence.ratio_high)}]"
-    ratio = "" if evidence.ratio is None else f"; {wording.times(evidence.ratio)} {interval}"
-    rule = "" if evidence.rule is Rule.NONE else f"; rule {evidence.rule}"
-    return f"{values}{ratio}{rule}; evidence {wording.multiple(evidence.evidence)}x its limit"

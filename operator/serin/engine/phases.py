@@ -44,6 +44,8 @@ class Outcome:
     status: Status
     acts: tuple[Act, ...] = ()
     wake: float = _LATER
+    summary: str = ""
+    """The message in the width of a table; empty: the beginning of the message."""
 
 
 def pending(case: Case) -> Outcome:
@@ -103,7 +105,8 @@ def progressing(case: Case) -> Outcome:
         if found.reason in {"WaitingForApproval", "InsufficientTraffic"}:
             return _hold(case, found, status)
         text = _granularity(case) + found.message
-        return Outcome(_phase(status, Phase.PROGRESSING, found.reason, text), (), _look(case))
+        brief = found.brief or found.message
+        return Outcome(_phase(status, Phase.PROGRESSING, found.reason, text), (), _look(case), brief)
     later = [stage for stage in case.spec.stages if stage.weight > case.stage.weight]
     if later:
         return enter_stage(case, status, later[0])
@@ -168,7 +171,7 @@ def roll_back(case: Case, found: Finding) -> Outcome:
         first_bad_look=timestamp(case.counted.first_bad_look) if case.counted.first_bad_look else "",
     )
     status = _phase(status, Phase.ROLLING_BACK, found.reason, found.message)
-    return Outcome(msgspec.structs.replace(status, resumes_to=found.ends_as), _restoring(case), 0.5)
+    return Outcome(msgspec.structs.replace(status, resumes_to=found.ends_as), _restoring(case), 0.5, found.brief)
 
 
 def rolling_back(case: Case) -> Outcome:
@@ -180,7 +183,7 @@ def rolling_back(case: Case) -> Outcome:
         return going
     ends_as = status.resumes_to or Phase.ROLLED_BACK
     begun = wording.unix(status.found_at)
-    again = f"kubectl annotate cex {case.seen.name} serin.dev/retry=1 --overwrite"
+    again = f"kubectl serin retry {case.seen.name}"
     stop = "" if cause.endswith(".") else "."
     text = (
         f"Rolled back at {wording.clock(begun, case.now)}: {cause}{stop}"
@@ -197,7 +200,7 @@ def rolling_back(case: Case) -> Outcome:
         counted_until="",
         checkpoint={},
     )
-    return Outcome(msgspec.structs.replace(status, phase=ends_as, message=text), (), 0.5)
+    return Outcome(msgspec.structs.replace(status, phase=ends_as, message=text), (), 0.5, status.summary)
 
 
 def ended(case: Case) -> Outcome:
@@ -289,7 +292,7 @@ def _on_its_way_back(case: Case, cause: str) -> Outcome | None:
         return None
     notes = "; ".join(f"{each.name}: {each.route.note}" for each in left if each.route.note)
     status = msgspec.structs.replace(case.status, weight=0, message=f"{cause} [{notes}]" if notes else cause)
-    return Outcome(status, acts, _SOON)
+    return Outcome(status, acts, _SOON, case.status.summary)
 
 
 def _gone(service: ServiceObservation) -> bool:
@@ -320,7 +323,7 @@ def _refused(case: Case) -> Outcome:
 def _hold(case: Case, found: Finding, status: Status | None = None) -> Outcome:
     phase = Phase.PAUSED if found.reason == "Paused" else Phase.HOLDING
     held = _phase(status or case.status, phase, found.reason, found.message)
-    return Outcome(msgspec.structs.replace(held, resumes_to=case.position), (), _look(case))
+    return Outcome(msgspec.structs.replace(held, resumes_to=case.position), (), _look(case), found.brief)
 
 
 def _phase(status: Status, phase: Phase, reason: str, message: str) -> Status:

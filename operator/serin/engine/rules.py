@@ -42,6 +42,8 @@ class Finding:
     message: str
     ends_as: Phase = Phase.ROLLED_BACK
     """Of a rollback: RolledBack for a verdict or a wish, Failed for what could not go on."""
+    brief: str = ""
+    """The message in the width of a table; empty: the beginning of the message."""
 
 
 Rule = Callable[[Case], Finding | None]
@@ -62,7 +64,7 @@ def guardrail_failing(case: Case) -> Finding | None:
     found = ""
     if case.counted.first_bad_look:
         found = f" Found {wording.length(max(0.0, case.now - case.counted.first_bad_look))} after the first bad look."
-    return Finding("GuardrailFailing", f"{worst.reason}.{found}")
+    return Finding("GuardrailFailing", f"{worst.reason}.{found}", brief=worst.brief)
 
 
 def superseded(case: Case) -> Finding | None:
@@ -184,10 +186,18 @@ def enough_evidence(case: Case) -> Finding | None:
     """A step forward needs a verdict: every guardrail judged on at least `minRequests`."""
     if case.status.verdict in {VerdictName.HEALTHY, VerdictName.WARNING} and _all_judged(case):
         return None
+    few = [
+        f"{service.name}: {each.name} on {wording.count(each.canary_requests)}"
+        for service in case.status.services
+        for each in service.guardrails
+        if each.verdict == VerdictName.INSUFFICIENT
+    ]
+    what = f" ({', '.join(few)})" if few else ""
     return Finding(
         "InsufficientTraffic",
-        f"the stage's time is over, but fewer than {case.spec.analysis.min_requests} canary requests were judged;"
+        f"the stage's time is over, but fewer than {case.spec.analysis.min_requests} canary requests were judged{what};"
         " waiting for traffic",
+        brief=f"waiting for traffic: fewer than {case.spec.analysis.min_requests} canary requests were judged",
     )
 
 
@@ -206,9 +216,12 @@ def approval(case: Case) -> Finding | None:
         return None
     if case.stage.name != last or case.seen.annotations.get(APPROVE) == last:
         return None
+    command = f"kubectl serin approve {case.seen.name}"
     return Finding(
         "WaitingForApproval",
-        f"every stage has passed; waiting for approval: kubectl annotate cex {case.seen.name} {APPROVE}={last}",
+        f"every stage has passed; waiting for approval: {command}, or kubectl annotate cex {case.seen.name}"
+        f" {APPROVE}={last}",
+        brief=f"every stage has passed; waiting for approval: {command}",
     )
 
 

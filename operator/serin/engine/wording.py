@@ -1,12 +1,15 @@
 """Times, shares and counts as sentences show them. Every text a user reads gets its numbers from here."""
 
 from datetime import UTC, datetime
+from math import inf
 from typing import Final
 
 _DAY: Final = 86400
 _HOUR: Final = 3600
 _MINUTE: Final = 60
 _HUNDRED: Final = 100
+_COLUMN: Final = 90
+"""Characters of the column MESSAGE of `kubectl get`."""
 _LARGE: Final = 9999
 """Beyond four digits a multiple says no more than that it is large."""
 
@@ -59,11 +62,15 @@ def count(number: int) -> str:
     return f"{number:,}"
 
 
-def times(ratio: float | None) -> str:
-    """`24x`, `1.1x`; `unknown` where there is nothing to divide."""
-    if ratio is None:
-        return "unknown"
-    return "inf" if ratio == float("inf") else f"{ratio:.2g}x"
+def ratio(value: float | None, low: float, high: float) -> str:
+    """`24x [11, 51]`, `at least 2.7x` where control has none of it, empty where nothing can be said."""
+    if value is None or (value == inf and low <= 0):
+        return ""
+    if value == inf:
+        return f"at least {bound(low)}x"
+    if low <= 0 and high == inf:
+        return f"{value:.2g}x"
+    return f"{value:.2g}x [{bound(low)}, {bound(high)}]"
 
 
 def multiple(value: float) -> str:
@@ -73,4 +80,15 @@ def multiple(value: float) -> str:
 
 def bound(value: float) -> str:
     """One end of an interval."""
-    return "inf" if value == float("inf") else f"{value:.2g}"
+    return "inf" if value == inf else f"{value:.2g}"
+
+
+def brief(text: str) -> str:
+    """The beginning of `text` that a table has room for: to the end of a clause, else of a word."""
+    if len(text) <= _COLUMN:
+        return text
+    for stop in ("; ", ". ", ": ", ", "):
+        end = text.rfind(stop, _COLUMN // 3, _COLUMN)
+        if end > 0:
+            return text[:end]
+    return f"{text[: _COLUMN - 3].rpartition(' ')[0]}..."

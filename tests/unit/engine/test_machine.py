@@ -217,6 +217,7 @@ class Interleavings(RuleBasedStateMachine):
     def _readable(self, status: Status) -> None:
         assert parse_status(status_to_json(status)) == status
         assert status.message
+        assert 0 < len(status.summary) <= 90, status.summary
         assert len(status.transitions) <= 10
         for service in status.services:
             assert significant_digits(f"{service.observed_weight}") <= 4

@@ -36,6 +36,7 @@ def run(world: World, until: float = 3600.0) -> Status:
     for decision in world.run(until):
         assert parse_status(status_to_json(decision.status)) == decision.status
         assert 0 <= decision.status.weight <= 100
+        assert 0 < len(decision.status.summary) <= 90, decision.status.summary
     return world.status
 
 

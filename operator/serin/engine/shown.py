@@ -1,0 +1,68 @@
+"""What a reader sees of one guardrail's evidence: the status's fields, one line, and a few words for a table."""
+
+from typing import Final
+
+from serin.api.status import GuardrailStatus
+from serin.engine import wording
+from serin.stats import Evidence, Rule
+
+ERROR_RATE: Final = "errorRate"
+LATENCY: Final = "latencyP95"
+
+
+def shown(name: str, evidence: Evidence) -> GuardrailStatus:
+    """The guardrail called `name` in the status."""
+    value = wording.milliseconds if name == LATENCY else wording.share
+    return GuardrailStatus(
+        name=name,
+        verdict=str(evidence.verdict),
+        summary=_summary(name, evidence),
+        rule=str(evidence.rule),
+        canary=value(evidence.canary_value),
+        control=value(evidence.control_value),
+        canary_requests=evidence.canary_total,
+        control_requests=evidence.control_total,
+        ratio=wording.ratio(evidence.ratio, evidence.ratio_low, evidence.ratio_high),
+        evidence=wording.multiple(evidence.evidence),
+    )
+
+
+def rule(evidence: Evidence) -> str:
+    """Which rule decided, and how far beyond its limit."""
+    return f"rule {evidence.rule}, evidence {wording.multiple(evidence.evidence)}x its limit"
+
+
+def brief(name: str, evidence: Evidence) -> str:
+    """What a table has room for: `4.9% of canary requests fail, control 0.2%`."""
+    if name != LATENCY:
+        what = "fail" if name == ERROR_RATE else f"are bad for {name}"
+        values = wording.share(evidence.canary_value), wording.share(evidence.control_value)
+        return f"{values[0]} of canary requests {what}, control {values[1]}"
+    values = wording.milliseconds(evidence.canary_p95), wording.milliseconds(evidence.control_p95)
+    if evidence.edge is None or not (evidence.canary_total and evidence.control_total):
+        return f"canary's P95 is {values[0]}, control's {values[1]}"
+    slow = (
+        wording.share(evidence.canary_bad / evidence.canary_total),
+        wording.share(evidence.control_bad / evidence.control_total),
+    )
+    return f"{slow[0]} of canary requests take over {wording.milliseconds(evidence.edge)}, control {slow[1]}"
+
+
+def _summary(name: str, evidence: Evidence) -> str:
+    """The density of one line: values, counts, ratio with interval, rule and evidence."""
+    bad = f"{wording.count(evidence.canary_bad)} of {wording.count(evidence.canary_total)}"
+    control_bad = f"{wording.count(evidence.control_bad)} of {wording.count(evidence.control_total)}"
+    if name == LATENCY:
+        edge = "" if evidence.edge is None else f" slower than {wording.milliseconds(evidence.edge)}"
+        values = (
+            f"canary P95 {wording.milliseconds(evidence.canary_p95)} ({bad}{edge}), "
+            f"control {wording.milliseconds(evidence.control_p95)} ({control_bad})"
+        )
+    else:
+        values = (
+            f"canary {wording.share(evidence.canary_value)} ({bad}), "
+            f"control {wording.share(evidence.control_value)} ({control_bad})"
+        )
+    times = wording.ratio(evidence.ratio, evidence.ratio_low, evidence.ratio_high)
+    by = "" if evidence.rule is Rule.NONE else f"; rule {evidence.rule}"
+    return f"{values}{f'; {times}' if times else ''}{by}; evidence {wording.multiple(evidence.evidence)}x its limit"
