@@ -22,7 +22,7 @@ from serin.engine.decision import (
 from serin.kube.client import Kube
 from serin.kube.deployments import Deployments, promoted_template, template_hash
 from serin.kube.status import set_finalizer
-from serin.traffic.replicas import ReplicasRouter
+from serin.traffic.protocol import Router
 
 _log = structlog.get_logger("serin.act")
 
@@ -39,7 +39,7 @@ class Actor:
 
     kube: Kube
     deployments: Deployments
-    router: ReplicasRouter
+    router: Router
 
     def do(self, act: Act, obj: dict[str, Any], spec: Spec | None, run_id: str) -> None:
         """One act for one experiment, by the spec that is in force; without one there are no acts on services.

@@ -26,7 +26,7 @@ from serin.kube.client import Kube
 from serin.kube.deployments import Deployments
 from serin.kube.lease import LeaderLease
 from serin.metrics.source import MetricsSource
-from serin.traffic.replicas import ReplicasRouter
+from serin.traffic.router import Routers
 
 _log = structlog.get_logger("serin.main")
 
@@ -75,7 +75,7 @@ async def _run(settings: Settings) -> int:
     lease = LeaderLease(kube, settings.home, "serin", settings.identity)
     with ThreadPoolExecutor(max_workers=16, thread_name_prefix="kube") as executor:
         source, store = MetricsSource(), Store()
-        deployments, router = Deployments(kube), ReplicasRouter(kube)
+        deployments, router = Deployments(kube), Routers(kube)
         observer = Observer(store, deployments, router, source, executor)
         actor = Actor(kube, deployments, router)
         reconciler = Reconciler(kube, store, observer, actor, lease, executor, settings.identity)

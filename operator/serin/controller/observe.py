@@ -14,13 +14,13 @@ from serin.api.spec import Service, Spec
 from serin.api.status import TERMINAL, Phase, Status
 from serin.controller.store import Key, Store, deployment_names, key_of, names_of
 from serin.engine import record, run
-from serin.engine.observation import LookResult, Observation, Problem, ServiceObservation, Unmeasured, Workload
+from serin.engine.observation import LookResult, Observation, Problem, RouteReading, ServiceObservation, Unmeasured, Workload
 from serin.engine.wording import unix
 from serin.kube.deployments import Deployments, outdated, promoted_template, template_hash, workload
 from serin.metrics.checks import check, unsupported, unsupported_prometheus
 from serin.metrics.source import MetricsSource, Target
-from serin.traffic.replicas import ReplicasRouter
-from serin.traffic.replicas import unsupported as unsupported_router
+from serin.traffic.protocol import Router
+from serin.traffic.router import READS_WITHOUT_A_CALL
 
 _CHECK_AGAIN: Final = 10.0
 _MOST_LOOKS: Final = 20
@@ -28,7 +28,7 @@ _LONGEST_NAME: Final = 170
 """Of the experiment's name in that of a kept template, which may have 253 characters in all."""
 _LONGEST_LOOK: Final = 3600.0
 _KEPT_MATTERS: Final = frozenset({Phase.PROMOTING, Phase.BAKING, Phase.ROLLING_BACK})
-_COUNTS: Final = frozenset({Phase.PROGRESSING, Phase.BAKING})
+_COUNTS: Final = frozenset({Phase.PROGRESSING, Phase.PROMOTING, Phase.BAKING})
 
 
 def windows(counted_until: float, now: float, interval: float) -> list[tuple[float, float]]:
@@ -74,7 +74,7 @@ class Observer:
 
     store: Store
     deployments: Deployments
-    router: ReplicasRouter
+    router: Router
     source: MetricsSource
     executor: Executor
     _checked: dict[Key, _Checked] = field(default_factory=dict)
@@ -125,7 +125,9 @@ class Observer:
                 kept = await self._call(self.deployments.kept_template, namespace, name)
             workloads = workload(control), workload(canary)
             total = run.split_total(service, status) or _size(obj, service, status, workloads)
-            found.append(self._service(service, status, workloads, total, control, canary, kept))
+            read = partial(self.router.read, service, *workloads, weight=status.weight, total=total, namespace=namespace)
+            route = read() if service.traffic.type in READS_WITHOUT_A_CALL else await self._call(read)
+            found.append(self._service(service, status, workloads, route, control, canary, kept))
         return tuple(found)
 
     def _service(
@@ -133,7 +135,7 @@ class Observer:
         service: Service,
         status: Status,
         workloads: tuple[Workload | None, Workload | None],
-        total: int,
+        route: RouteReading,
         raw_control: dict[str, Any] | None,
         raw_canary: dict[str, Any] | None,
         kept: dict[str, Any] | None,
@@ -146,7 +148,7 @@ class Observer:
             name=service.name,
             control=control,
             canary=canary,
-            route=self.router.read(service, control, canary, weight=status.weight, total=total),
+            route=route,
             kept_template=kept is not None,
             original_template=template_hash(kept) if kept is not None else "",
             canary_outdated=_outdated(service, status, raw_control, raw_canary),
@@ -235,10 +237,10 @@ def _outdated(service: Service, status: Status, control: dict[str, Any] | None, 
 
 
 def target(obj: dict[str, Any], spec: Spec, service: Service, status: Status) -> Target:
-    """How a service is measured: in a bake only the side that serves is asked for."""
+    """How a service is measured: in a bake, or a promotion that is paused, only the side that serves is asked for."""
     control, canary = names_of(service)
     control_names, canary_names = frozenset({CONTROL, control}), frozenset({CANARY, canary})
-    if run.position(status) is Phase.BAKING:
+    if run.position(status) in {Phase.PROMOTING, Phase.BAKING}:
         if status.weight == 0:
             canary_names = frozenset()
         else:
@@ -256,8 +258,7 @@ def target(obj: dict[str, Any], spec: Spec, service: Service, status: Status) ->
 
 def _unsupported(spec: Spec) -> tuple[Problem, ...]:
     """What the resource can say and the operator can't do yet is refused, not ignored."""
-    found = [unsupported_router(service) for service in spec.services]
-    found += [unsupported(service.metrics or spec.metrics) for service in spec.services]
+    found = [unsupported(service.metrics or spec.metrics) for service in spec.services]
     found.append(unsupported_prometheus(spec.prometheus))
     if spec.goals:
         found.append(Problem("NotSupportedYet", "goals are not supported yet: remove spec.goals"))

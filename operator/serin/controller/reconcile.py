@@ -11,7 +11,7 @@ import structlog
 
 from serin.api.names import API_VERSION, FINALIZER, PLURAL
 from serin.api.spec import InvalidSpecError, Spec, parse_spec
-from serin.api.status import TERMINAL, Phase, Status, merge_patch, parse_status, status_to_json
+from serin.api.status import Phase, Status, merge_patch, parse_status, status_to_json
 from serin.controller.act import Actor
 from serin.controller.health import METRICS
 from serin.controller.observe import Observer, target
@@ -33,7 +33,7 @@ _SHORT: Final = 15.0
 """Seconds of an interval below which somebody watches, and counts that are a minute old look like a standstill."""
 _EACH: Final = 2.0
 """Seconds of checkpoint interval that each experiment adds, so that together they write once in two seconds."""
-_COUNTS: Final = frozenset({Phase.PROGRESSING, Phase.BAKING})
+_COUNTS: Final = frozenset({Phase.PROGRESSING, Phase.PROMOTING, Phase.BAKING})
 
 _log = structlog.get_logger("serin.reconcile")
 
@@ -174,7 +174,8 @@ class Reconciler:
 
     def _measure(self, key: Key, obj: dict[str, Any], spec: Spec | None, status: Status) -> None:
         """Keeps the list of who is measured by what, for the shared queries."""
-        if spec is None or run.position(status) not in _COUNTS or "deletionTimestamp" in obj["metadata"]:
+        counts = run.position(status) in _COUNTS and status.counted_until
+        if spec is None or not counts or "deletionTimestamp" in obj["metadata"]:
             self.observer.targets.pop(key, None)
             return
         self.observer.targets[key] = tuple(target(obj, spec, service, status) for service in spec.services)
@@ -183,7 +184,7 @@ class Reconciler:
         if decision.acts:
             return min(1.0, decision.wake_after)
         phase = run.position(decision.status)
-        if spec is not None and phase in _COUNTS and decision.status.phase not in TERMINAL:
+        if spec is not None and phase in _COUNTS and decision.status.counted_until:
             look = due_look(now, spec.analysis.interval.seconds)
             return min(look, decision.wake_after)
         return jittered(decision.wake_after)

@@ -25,7 +25,8 @@ _STALLED_AFTER: Final = 600.0
 _AWAY: Final = frozenset({Phase.PROGRESSING, Phase.PROMOTING, Phase.BAKING})
 """Where the finalizer has to be."""
 
-_COUNTING: Final = frozenset({Phase.PROGRESSING, Phase.BAKING})
+_COUNTING: Final = frozenset({Phase.PROGRESSING, Phase.PROMOTING, Phase.BAKING})
+"""Where looks are counted while the step is done; of a promotion that is so only where a pause holds it."""
 
 _PHASES: Final = {
     Phase.PENDING: phases.pending,
@@ -69,12 +70,15 @@ def decide(spec: Spec | InvalidSpecError, status: Status, observation: Observati
 
 def _noticed(status: Status, seen: Observation, now: float) -> tuple[Status, tuple[EventNote, ...]]:
     """Changes that somebody else made to the split or to control, between two looks."""
-    if run.position(status) is not Phase.PROGRESSING or status.step is None or not status.step.done:
+    position = run.position(status)
+    if position not in {Phase.PROGRESSING, Phase.PROMOTING} or status.step is None or not status.step.done:
         return status, ()
     if all(each.route_token == seen.service(each.name).route.token for each in status.services):
         return status, ()
-    rolled = [each.name for each in status.services if _rolled_by_another(each, seen)]
-    status = run.begin_step(status, phases.SHIFT, status.weight, now)
+    # While promoting, control's template is Serin's to change.
+    watched = status.services if position is Phase.PROGRESSING else ()
+    rolled = [each.name for each in watched if _rolled_by_another(each, seen)]
+    status = run.begin_step(status, status.step.action, status.weight, now)
     if not rolled:
         text = "the split was changed by somebody else; Serin sets it again and counts from then on"
         return status, (EventNote("Warning", "SplitChanged", text),)
@@ -109,7 +113,7 @@ def _count(spec: Spec, status: Status, seen: Observation) -> tuple[Status, Count
         spec,
         status.checkpoint,
         looks,
-        baking=run.position(status) is Phase.BAKING,
+        baking=run.position(status) in {Phase.PROMOTING, Phase.BAKING},
         counted_until=until,
         first_bad_look=unix(status.first_bad_look),
     )

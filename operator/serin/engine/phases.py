@@ -129,6 +129,8 @@ def promoting(case: Case) -> Outcome:
             "moving all traffic to the canary" if action == TO_CANARY else "returning traffic to the promoted control"
         )
         return _shifting(case, what)
+    if action == TO_CANARY and (frozen := _frozen(case)) is not None:
+        return frozen
     if action == TO_CONTROL or case.spec.promotion.mode == "TrafficOnly":
         status = msgspec.structs.replace(
             run.finish_step(case.spec, case.status, case.seen, case.now),
@@ -266,9 +268,24 @@ def _promote_template(case: Case) -> Outcome:
     if not all(each.control is not None and each.control.rolled_out for each in case.seen.services):
         text = "control rolls out its new template while the canary carries all traffic"
         return Outcome(_phase(case.status, Phase.PROMOTING, "StagesPassed", text), (), _SOON)
+    if (frozen := _frozen(case)) is not None:
+        return frozen
     status = run.begin_step(case.status, TO_CONTROL, 0, case.now)
     text = "control has the new template; traffic returns to it"
     return Outcome(_phase(status, Phase.PROMOTING, "StagesPassed", text), (), 0.0)
+
+
+def _frozen(case: Case) -> Outcome | None:
+    """Between two steps of a promotion, where the canary carries everything with all its pods: a pause waits here.
+
+    What it serves meanwhile is counted as in the bake, for nobody else watches it.
+    """
+    if (found := first(HOLDS, case)) is None:
+        return None
+    status, step = case.status, case.status.step
+    if step is not None and not step.done and run.settled(case.seen):
+        status = run.finish_step(case.spec, status, case.seen, case.now)
+    return _hold(case, found, status)
 
 
 def _restoring(case: Case) -> tuple[Act, ...]:
@@ -307,7 +324,10 @@ def _removals(case: Case) -> tuple[Act, ...]:
 def _shifting(case: Case, what: str) -> Outcome:
     text = f"{what}: {_notes(case)}"
     status = _waiting(case.status, case.status.reason or "Shifting", text)
-    return Outcome(status, run.shifts(case.spec, status, case.seen), _SOON)
+    acts = run.shifts(case.spec, status, case.seen)
+    if (found := route_not_followed(case)) is not None:  # it is said and still tried
+        return Outcome(_hold(case, found).status, acts, _SOON)
+    return Outcome(status, acts, _SOON)
 
 
 def _refused(case: Case) -> Outcome:
