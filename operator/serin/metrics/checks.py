@@ -71,23 +71,46 @@ async def check(source: MetricsSource, target: Target, spec: Spec) -> tuple[Prob
 
 
 async def _check_custom(source: MetricsSource, target: Target) -> list[Problem]:
-    problems = []
+    """The users' own selectors: PromQL that can be counted, and that control has series of."""
+    found = []
     for guardrail in target.custom:
-        for part, text in (("good", guardrail.good), ("total", guardrail.total)):
-            where = f"guardrails.custom {guardrail.name}: {part}"
-            # Parentheses would let `a) or (b` pass; Prometheus's own words are about the text as written.
-            answer = await source.instant(target.prometheus, text)
-            if isinstance(answer, Unmeasured) and answer.failure is MeasurementFailure.CLIENT_ERROR:
-                problems.append(Problem("InvalidPromQL", f"{where} is not PromQL: {answer.message}"))
-                continue
-            if isinstance(answer, Unmeasured) and answer.failure.passes:
-                problems.append(_unreachable(answer, target))
-                continue
-            try:
-                queries.narrowed(text)
-            except ValueError as error:
-                problems.append(Problem("InvalidPromQL", f"{where}: {error}"))
-    return problems
+        for part, text in (("total", guardrail.total), ("good", guardrail.good)):
+            problem = await _check_selector(source, target, f"guardrails.custom {guardrail.name}: {part}", text)
+            if problem is not None:
+                found.append(problem)
+    return found
+
+
+async def _check_selector(source: MetricsSource, target: Target, where: str, text: str) -> Problem | None:
+    # Parentheses would let `a) or (b` pass; Prometheus's own words are about the text as written.
+    answer = await source.instant(target.prometheus, text)
+    if isinstance(answer, Unmeasured) and answer.failure is MeasurementFailure.CLIENT_ERROR:
+        return Problem("InvalidPromQL", f"{where} is not PromQL: {answer.message}")
+    if isinstance(answer, Unmeasured) and answer.failure.passes:
+        return _unreachable(answer, target)
+    labels = target.metrics.labels
+    owner = (
+        queries.one_of(labels.namespace, [target.namespace]),
+        queries.one_of(labels.service, [target.service]),
+        queries.one_of(labels.variant, target.control_names),
+    )
+    try:
+        series, anywhere = queries.narrowed(text, *owner), queries.narrowed(text)
+    except ValueError as error:
+        return Problem("InvalidPromQL", f"{where}: {error}")
+    rows = await source.instant(target.prometheus, queries.present(series, 0, (), _RECENT))
+    if isinstance(rows, Unmeasured):
+        return _unreachable(rows, target)
+    if rows:
+        return None
+    # Nothing to count would be 0 of 0 at every look, and the stage would wait for traffic without end.
+    others = await source.instant(target.prometheus, queries.present(anywhere, 0, (), _RECENT))
+    none = isinstance(others, Unmeasured) or not others
+    hint = (
+        f"there is no series of {text} at all: correct the selector" if none else "others have it: correct its labels"
+    )
+    name = f"{target.service}: {where} gave nothing for control in the last {_RECENT / 60:g} minutes ({series})"
+    return Problem("NoCustomSeries", f"{name}; {hint}. A counter that has not counted yet appears with its first event")
 
 
 async def _check_requests(source: MetricsSource, target: Target) -> Problem | None:

@@ -249,3 +249,30 @@ async def test_custom_guardrails_are_parsed_by_prometheus(
     problems = await check(source, target(history, "steady", custom=(guardrail,)), spec)
     assert [problem.reason for problem in problems] == ["InvalidPromQL"]
     assert words in problems[0].message
+
+
+@pytest.mark.parametrize(
+    ("good", "total", "words"),
+    [
+        ("checkout_total", "checkouts_total", "total gave nothing for control in the last 5 minutes (checkouts_total{"),
+        ("checkout_total", "checkouts_total", "there is no series of checkouts_total at all: correct the selector"),
+        ('checkout_total{result="okay"}', "checkout_total", "good gave nothing for control"),
+        ("checkout_total", 'checkout_total{pod="c"}', "others have it: correct its labels"),
+    ],
+)
+async def test_custom_guardrails_need_series_of_control(
+    source: MetricsSource, history: tuple[str, int], good: str, total: str, words: str
+) -> None:
+    """A selector that finds nothing for control is refused with the query that gave nothing, before traffic moves."""
+    guardrail = CustomGuardrail(name="checkout", good=good, total=total)
+    spec = parse_spec(
+        {
+            "services": [{"name": "steady", "control": {"deployment": "web"}, "canary": {"patch": {}}}],
+            "guardrails": {"latencyP95": {"max": "200ms"}},
+        }
+    )
+    problems = await check(source, target(history, "steady", custom=(guardrail,)), spec)
+    assert [problem.reason for problem in problems] == ["NoCustomSeries"]
+    assert words in problems[0].message
+    right = CustomGuardrail(name="checkout", good='checkout_total{result="ok"}', total="checkout_total")
+    assert await check(source, target(history, "steady", custom=(right,)), spec) == ()
