@@ -9,7 +9,7 @@ from serin.engine.observation import RouteReading
 from serin.kube.client import Kube
 from serin.kube.deployments import Deployments, workload
 from serin.kube.errors import NotFound
-from serin.traffic.replicas import ReplicasRouter, unsupported
+from serin.traffic.replicas import ReplicasRouter
 from tests.integration.shapes import deployment, make_ready, patched, service, until
 
 APPS = "apps/v1"
@@ -220,12 +220,3 @@ def test_one_pod_is_no_split(kube: Kube, namespace: str) -> None:
     kube.create("v1", "services", namespace, SHARED)
     assert "total: 10" in refusals(kube, namespace, service())["TooFewPods"]
     assert refusals(kube, namespace, service(type="Replicas", replicas={"total": 10})) == {}
-
-
-def test_other_routers_are_refused() -> None:
-    """A router that can't be used yet is a problem that names the one that can."""
-    assert unsupported(service()) is None
-    problem = unsupported(service(type="HTTPRoute", httpRoute={"name": "r"}))
-    assert problem is not None
-    assert problem.reason == "NotSupportedYet"
-    assert "type: Replicas" in problem.message

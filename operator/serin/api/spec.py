@@ -50,7 +50,7 @@ class WeightsRef(_Struct, frozen=True):
     kind: str | None = None
     control_path: str | None = None
     canary_path: str | None = None
-    preset: Literal["Istio", "Traefik", "Contour", "Linkerd", "Kuma", "APISIX", "SMI"] | None = None
+    preset: Literal["Istio", "Traefik", "Contour", "Linkerd", "Kuma", "APISIX", "SMI", "Nginx", "ALB"] | None = None
 
 
 class ReplicasTraffic(_Struct, frozen=True):

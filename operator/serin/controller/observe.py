@@ -14,7 +14,15 @@ from serin.api.spec import Service, Spec
 from serin.api.status import TERMINAL, Phase, Status
 from serin.controller.store import Key, Store, deployment_names, key_of, names_of
 from serin.engine import record, run
-from serin.engine.observation import LookResult, Observation, Problem, RouteReading, ServiceObservation, Unmeasured, Workload
+from serin.engine.observation import (
+    LookResult,
+    Observation,
+    Problem,
+    RouteReading,
+    ServiceObservation,
+    Unmeasured,
+    Workload,
+)
 from serin.engine.wording import unix
 from serin.kube.deployments import Deployments, outdated, promoted_template, template_hash, workload
 from serin.metrics.checks import check, unsupported, unsupported_prometheus
@@ -125,7 +133,8 @@ class Observer:
                 kept = await self._call(self.deployments.kept_template, namespace, name)
             workloads = workload(control), workload(canary)
             total = run.split_total(service, status) or _size(obj, service, status, workloads)
-            read = partial(self.router.read, service, *workloads, weight=status.weight, total=total, namespace=namespace)
+            wanted = {"weight": status.weight, "total": total, "namespace": namespace}
+            read = partial(self.router.read, service, *workloads, **wanted)
             route = read() if service.traffic.type in READS_WITHOUT_A_CALL else await self._call(read)
             found.append(self._service(service, status, workloads, route, control, canary, kept))
         return tuple(found)

@@ -66,6 +66,8 @@ class RouteReading:
     """Changes whenever the split may have changed (generations, resourceVersion of a route)."""
     note: str = ""
     """What it waits for, or what the granularity of the split is, as a sentence fragment."""
+    trouble: str = ""
+    """Why what was written is not in force, where waiting alone won't help: the experiment holds and says it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,7 +24,18 @@ from serin.engine.decision import (
 )
 from serin.engine.evidence import without_samples
 from serin.engine.observation import ServiceObservation
-from serin.engine.rules import HOLDS, ROLLS_BACK, STAYS, Case, Finding, enough_evidence, first, stage_time, superseded
+from serin.engine.rules import (
+    HOLDS,
+    ROLLS_BACK,
+    STAYS,
+    Case,
+    Finding,
+    enough_evidence,
+    first,
+    route_not_followed,
+    stage_time,
+    superseded,
+)
 from serin.engine.wording import timestamp
 
 SHIFT: Final = "Shift"
@@ -327,6 +338,8 @@ def _shifting(case: Case, what: str) -> Outcome:
     acts = run.shifts(case.spec, status, case.seen)
     if (found := route_not_followed(case)) is not None:  # it is said and still tried
         return Outcome(_hold(case, found).status, acts, _SOON)
+    if case.status.reason == "RouteNotFollowed":  # and now it is followed
+        status = _phase(status, case.position, "Shifting", text)
     return Outcome(status, acts, _SOON)
 
 

@@ -143,7 +143,15 @@ def no_measurement(case: Case) -> Finding | None:
     )
 
 
-HOLDS: Final[tuple[Rule, ...]] = (paused, no_control, no_measurement)
+def route_not_followed(case: Case) -> Finding | None:
+    """A route that is gone, or that its controller does not follow, holds: the split is not what was written."""
+    for service in case.seen.services:
+        if service.route.trouble:
+            return Finding("RouteNotFollowed", f"{service.name}: {service.route.trouble}")
+    return None
+
+
+HOLDS: Final[tuple[Rule, ...]] = (paused, no_control, route_not_followed, no_measurement)
 """What freezes an experiment where it is."""
 
 

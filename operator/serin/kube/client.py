@@ -13,7 +13,7 @@ import urllib3
 from kubernetes import client, config
 from kubernetes.client.exceptions import ApiException
 
-from serin.kube.errors import KubeError, Unavailable, error_for
+from serin.kube.errors import KubeError, NotFound, Unavailable, error_for
 
 MERGE: Final = "application/merge-patch+json"
 JSON_PATCH: Final = "application/json-patch+json"
@@ -61,6 +61,17 @@ class Kube:
     ) -> list[dict[str, Any]]:
         """All objects, page by page."""
         return list(self._pages(_path(api_version, plural, namespace), plural, label_selector, limit))
+
+    def plural(self, api_version: str, kind: str) -> str:
+        """What paths call a kind.
+
+        Raises:
+            NotFound: the cluster does not know the kind.
+        """
+        for each in self._call("GET", _path(api_version, "", None).rstrip("/"), "apis").get("resources", ()):
+            if each["kind"] == kind and "/" not in each["name"]:
+                return str(each["name"])
+        raise NotFound(f"the cluster knows no kind {kind} in {api_version}", 404, "NotFound")
 
     def create(self, api_version: str, plural: str, namespace: str | None, body: dict[str, Any]) -> dict[str, Any]:
         """A new object; AlreadyExists is a Conflict."""

@@ -16,9 +16,19 @@ class Router(Protocol):
         """What would keep this router from working, before any traffic moves."""
 
     def read(
-        self, service: Service, control: Workload | None, canary: Workload | None, *, weight: int, total: int
+        self,
+        service: Service,
+        control: Workload | None,
+        canary: Workload | None,
+        *,
+        weight: int,
+        total: int,
+        namespace: str = "",
     ) -> RouteReading:
-        """The split as it is now, judged against the intended `weight` (percent) of `total` pods. Pure for Replicas."""
+        """The split as it is now, judged against the intended `weight` (percent) of `total` pods.
+
+        Pure for Replicas; a route is read by one call.
+        """
 
     def write(self, namespace: str, service: Service, *, weight: int, total: int) -> None:
         """Goes one step towards `weight`; called at each look until `read` says settled. Compare-and-set, idempotent.

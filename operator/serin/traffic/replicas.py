@@ -18,16 +18,6 @@ _HPA: Final = ("autoscaling/v2", "horizontalpodautoscalers", "HorizontalPodAutos
 _KEDA: Final = ("keda.sh/v1alpha1", "scaledobjects", "ScaledObject")
 
 
-def unsupported(service: Service) -> Problem | None:
-    """A router that can't be used yet is refused, not ignored."""
-    if service.traffic.type == "Replicas":
-        return None
-    return Problem(
-        "NotSupportedYet",
-        f"{service.name}: traffic.type {service.traffic.type} is not supported yet; write traffic: {{type: Replicas}}",
-    )
-
-
 def read(control: Workload | None, canary: Workload | None, *, weight: int, total: int) -> RouteReading:
     """The split as the Deployments show it, judged against `weight` percent of `total` pods."""
     want_control, want_canary = pods_for(weight, total)
@@ -69,6 +59,43 @@ def _at(each: Workload | None, want: int) -> bool:
     return each.replicas == want and each.rolled_out
 
 
+def workloads(
+    deployments: Deployments, namespace: str, service: Service
+) -> tuple[dict[str, dict[str, Any]], list[Problem]]:
+    """The Deployments by role, the canary as it will be made where it is a patch; and what is wrong with them."""
+    names = {"control": service.control.deployment, "canary": service.canary.deployment}
+    objects: dict[str, dict[str, Any]] = {}
+    problems: list[Problem] = []
+    for role, name in names.items():
+        if name is None:
+            continue
+        obj = deployments.find(namespace, name)
+        if obj is None:
+            text = f"{service.name}: no Deployment {name} in {namespace}: create it or correct {role}.deployment"
+            problems.append(Problem("DeploymentNotFound", text))
+        else:
+            objects[role] = obj
+    if not problems and names["canary"] is None:
+        problems += _made(deployments, namespace, service, objects)
+    return objects, problems
+
+
+def _made(
+    deployments: Deployments, namespace: str, service: Service, objects: dict[str, dict[str, Any]]
+) -> list[Problem]:
+    """Adds the canary as it will be made to `objects`; a Deployment of its name that is not Serin's is refused."""
+    name, control = canary_name(service), objects["control"]
+    there = deployments.find(namespace, name)
+    objects["canary"] = there or canary_from(control, service.canary.patch or {}, name, {}, "")
+    if there is None or (there["metadata"].get("labels") or {}).get(MANAGED_BY[0]) == MANAGED_BY[1]:
+        return []
+    text = (
+        f"{service.name}: Deployment {name} exists and was not made by Serin: delete it, or write"
+        f" canary: {{deployment: {name}}} to use it as the canary"
+    )
+    return [Problem("CanaryNameTaken", text)]
+
+
 class ReplicasRouter:
     """The router over one API server.
 
@@ -81,10 +108,17 @@ class ReplicasRouter:
         self._deployments = Deployments(kube)
 
     def read(
-        self, service: Service, control: Workload | None, canary: Workload | None, *, weight: int, total: int
+        self,
+        service: Service,
+        control: Workload | None,
+        canary: Workload | None,
+        *,
+        weight: int,
+        total: int,
+        namespace: str = "",
     ) -> RouteReading:
         """See `serin.traffic.protocol.Router`; needs no call."""
-        del service
+        del service, namespace
         return read(control, canary, weight=weight, total=total)
 
     def write(self, namespace: str, service: Service, *, weight: int, total: int) -> None:
@@ -111,39 +145,13 @@ class ReplicasRouter:
 
     def check(self, namespace: str, service: Service) -> tuple[Problem, ...]:
         """What keeps the ratio of pods from being the ratio of the traffic."""
-        names = {"control": service.control.deployment, "canary": service.canary.deployment}
-        objects: dict[str, dict[str, Any]] = {}
-        problems: list[Problem] = []
-        for role, name in names.items():
-            if name is None:
-                continue
-            obj = self._deployments.find(namespace, name)
-            if obj is None:
-                text = f"{service.name}: no Deployment {name} in {namespace}: create it or correct {role}.deployment"
-                problems.append(Problem("DeploymentNotFound", text))
-            else:
-                objects[role] = obj
-        if problems:
+        objects, problems = workloads(self._deployments, namespace, service)
+        if len(objects) < 2:  # noqa: PLR2004 - control and canary
             return tuple(problems)
-        if names["canary"] is None:
-            problems += self._made(namespace, service, objects)
         problems += _size_problems(service, objects["control"], objects["canary"])
         problems += self._scalers(namespace, service, [service.control.deployment, canary_name(service)])
         problems += self._service(namespace, service, objects)
         return tuple(problems)
-
-    def _made(self, namespace: str, service: Service, objects: dict[str, dict[str, Any]]) -> list[Problem]:
-        """Adds the canary as it will be made to `objects`; a Deployment of its name that is not Serin's is refused."""
-        name, control = canary_name(service), objects["control"]
-        there = self._deployments.find(namespace, name)
-        objects["canary"] = there or canary_from(control, service.canary.patch or {}, name, {}, "")
-        if there is None or (there["metadata"].get("labels") or {}).get(MANAGED_BY[0]) == MANAGED_BY[1]:
-            return []
-        text = (
-            f"{service.name}: Deployment {name} exists and was not made by Serin: delete it, or write"
-            f" canary: {{deployment: {name}}} to use it as the canary"
-        )
-        return [Problem("CanaryNameTaken", text)]
 
     def _scalers(self, namespace: str, service: Service, names: list[str]) -> list[Problem]:
         found = []

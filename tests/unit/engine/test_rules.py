@@ -112,6 +112,12 @@ RULES: list[tuple[Rule, Callable[[Case], Case], str, str]] = [
     (rules.canary_cannot_start, _last_service(canary=_STUCK), "CanaryNotReady", "(3 of 10 pods ready): ImagePullBack"),
     (rules.paused, _spec(paused=True), "Paused", "paused at 50%"),
     (rules.no_control, _last_service(control=None), "ControlMissing", "conversation: control's Deployment is gone"),
+    (
+        rules.route_not_followed,
+        _last_service(route=RouteReading(None, False, "2", trouble="HTTPRoute shop is gone")),
+        "RouteNotFollowed",
+        "conversation: HTTPRoute shop is gone",
+    ),
     (rules.no_measurement, _counted(unmeasured=("conversation: timeout",)), "NoMeasurement", "conversation: timeout"),
     (rules.no_measurement, _status(verdict=VerdictName.NO_DATA), "NoMeasurement", "the last look had no data"),
     (rules.stage_time, _status(stage_seconds=90.0), "StageRunning", "(35s left); 1,000 canary requests in this stage"),
@@ -170,7 +176,7 @@ def test_order_of_the_chains() -> None:
     names = [[rule.__name__ for rule in chain] for chain in (ROLLS_BACK, HOLDS, STAYS)]
     assert names == [
         ["aborted", "guardrail_failing", "superseded", "canary_gone", "canary_cannot_start"],
-        ["paused", "no_control", "no_measurement"],
+        ["paused", "no_control", "route_not_followed", "no_measurement"],
         ["stage_time", "stage_samples", "enough_evidence", "pods_ready", "approval"],
     ]
 

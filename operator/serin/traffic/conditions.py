@@ -1,0 +1,73 @@
+"""Whether a route's controller has taken what is written: a weight in a spec is a wish until somebody follows it.
+
+Gateways report per parent (`status.parents[]`), most others in `status.conditions[]`; both say which generation they
+have seen. A resource that reports nothing can only be given time.
+"""
+
+from collections.abc import Sequence
+from typing import Any, Final
+
+_SAYS_NO: Final = frozenset({"Accepted", "ResolvedRefs", "Valid", "ResourcesAvailable"})
+"""Conditions that are False when a route is not in force."""
+
+
+def reports(route: dict[str, Any]) -> bool:
+    """True when the resource tells what became of it."""
+    status = route.get("status") or {}
+    return "parentRefs" in route.get("spec", {}) or any(
+        "observedGeneration" in each for each in status.get("conditions") or ()
+    )
+
+
+def trouble(route: dict[str, Any]) -> str:
+    """Why what is written is not in force; empty when nothing speaks against it."""
+    if "parentRefs" in route.get("spec", {}):
+        return _parents(route)
+    return _conditions(route, (route.get("status") or {}).get("conditions") or (), "its controller", needed=())
+
+
+def _parents(route: dict[str, Any]) -> str:
+    what, namespace = _named(route), route["metadata"]["namespace"]
+    known = (route.get("status") or {}).get("parents") or ()
+    for parent in route["spec"]["parentRefs"]:
+        mine = [each for each in known if _identity(each["parentRef"], namespace) == _identity(parent, namespace)]
+        if not mine:
+            kind = parent.get("kind", "Gateway")
+            named = f"{kind} {parent['name']}"
+            return f"no controller has taken {what} for {named}: does the {kind} exist, and does its controller run?"
+        for each in mine:
+            by = f"controller {each.get('controllerName', '')}"
+            if text := _conditions(route, each.get("conditions") or (), by, needed=("Accepted", "ResolvedRefs")):
+                return text
+    return ""
+
+
+def _conditions(route: dict[str, Any], found: Sequence[dict[str, Any]], by: str, *, needed: Sequence[str]) -> str:
+    what, generation = _named(route), route["metadata"].get("generation", 0)
+    there = {each["type"]: each for each in found}
+    for name in needed:
+        if name not in there:
+            return f"{by} has not said {name} of {what} yet"
+    for name, each in there.items():
+        seen = each.get("observedGeneration", generation if name not in needed else 0)
+        if seen < generation:
+            return f"{by} follows generation {seen} of {what}, which is at {generation}: does it run?"
+        if name in _SAYS_NO and each["status"] != "True":
+            reason = each.get("message") or each.get("reason") or "no reason given"
+            return f"{by} says {name}={each['status']} of {what}: {reason}"
+    return ""
+
+
+def _named(route: dict[str, Any]) -> str:
+    return f"{route.get('kind', 'route')} {route['metadata']['name']}"
+
+
+def _identity(ref: dict[str, Any], namespace: str) -> tuple[object, ...]:
+    return (
+        ref.get("group", "gateway.networking.k8s.io"),
+        ref.get("kind", "Gateway"),
+        ref.get("namespace") or namespace,
+        ref["name"],
+        ref.get("sectionName"),
+        ref.get("port"),
+    )

@@ -1,0 +1,427 @@
+"""The router over a route: numbers in a resource split the traffic, and pods only have to be enough.
+
+Control keeps its full size while traffic is away from it, and the canary gets as many pods as its share needs before it
+gets the share. So the way back needs no new pod: control is whole, and the canary's pods go only when the route has
+been at 0 for a while. Weights are written by test-and-set, and only the numbers: rules, filters and backends of others
+stay as they are.
+"""
+
+import hashlib
+import json
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Final
+
+import structlog
+
+from serin.api.spec import Service, canary_name
+from serin.engine.observation import Problem, RouteReading, Workload
+from serin.kube.client import JSON_PATCH, Kube
+from serin.kube.deployments import Deployments, workload
+from serin.kube.errors import Conflict, Forbidden, Invalid, NotFound
+from serin.traffic.conditions import reports, trouble
+from serin.traffic.pointer import find
+from serin.traffic.presets import Preset
+from serin.traffic.replicas import workloads
+from serin.traffic.scalers import too_small
+from serin.traffic.splits import FULL, Labels, Pair, Split, kind_of, pairs
+
+_SETTLES: Final = 2.0
+"""Seconds from when the controller says that it follows until every proxy does (measured: half a second at most)."""
+_SETTLES_UNSEEN: Final = 5.0
+"""The same for a resource that does not tell whether it is followed."""
+_PATIENCE: Final = 10.0
+"""Seconds that a route may lag behind before that is called trouble: the usual lag is far below one."""
+_GOES_BACK_AFTER: Final = 30.0
+"""Seconds that a return to control waits for control's pods: one that never gets ready must not keep a bad canary."""
+_REMEMBERED: Final = 30.0
+
+_log = structlog.get_logger("serin.traffic.routes")
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """Which resource splits the traffic of a service, and which of its rules."""
+
+    preset: Preset
+    name: str
+    rule: str | None = None
+
+    def __str__(self) -> str:
+        return f"{self.preset.kind} {self.name}"
+
+
+@dataclass(frozen=True, slots=True)
+class _Backends:
+    """Where Services lead, as last seen."""
+
+    at: float
+    selectors: dict[str, dict[str, str]]
+    labels: Labels
+
+
+def pods_needed(weight: int, total: int) -> int:
+    """Pods of the canary that its share needs: the share of control's size, rounded up."""
+    return -(-weight * total // FULL)
+
+
+class RouteRouter:
+    """See `serin.traffic.protocol.Router`.
+
+    Args:
+        kube: the API client.
+        address: finds the resource of a service.
+        clock: seconds that only go forward.
+    """
+
+    def __init__(
+        self, kube: Kube, address: Callable[[Service], Address], clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._kube = kube
+        self._deployments = Deployments(kube)
+        self._address = address
+        self._clock = clock
+        # What only this process knows: since when something is as it is. A new process waits once more, no more.
+        self._since: dict[tuple[str, str, str], tuple[str, float]] = {}
+        self._backends: dict[tuple[str, str, str], _Backends] = {}
+
+    def read(
+        self,
+        service: Service,
+        control: Workload | None,
+        canary: Workload | None,
+        *,
+        weight: int,
+        total: int,
+        namespace: str = "",
+    ) -> RouteReading:
+        """The split that the route says, in force or not; one call."""
+        pods = "/".join(f"{each.uid[:8]}:{each.template_hash}" if each else "-" for each in (control, canary))
+        notes = _missing_pods(control, canary, weight, total)
+        try:
+            address, route = self._find(namespace, service)
+        except Forbidden as error:
+            text = f"the route can't be read: {error}"
+            return RouteReading(None, settled=False, token=f"-/{pods}", note=text, trouble=text)
+        if address is None or route is None:
+            return _without_route(str(address or "its kind of route"), weight, notes, pods)
+        rules, sentences, left = self._rules(namespace, service, address, route, fresh=False)
+        token = f"{_digest(route, rules)}/{pods}"
+        if not rules:
+            return _without_rule(address, weight, notes, token, sentences, left=left)
+        shares = [each.weight() for each in rules]
+        share = None if None in shares else max(each for each in shares if each is not None)
+        lag = trouble(route)
+        if lag:
+            notes.insert(0, lag)
+        if not all(each.written(weight) for each in rules):
+            notes.insert(0, f"{address} gives the canary {_percent(share)} and goes to {weight}%")
+        elif not lag and (waits := self._settles(namespace, service, route, token)) > 0:
+            notes.insert(0, f"{address} is at {weight}%; its proxies get {waits:.0f}s to follow")
+        since = self._held(namespace, service, "lag", lag)
+        return RouteReading(
+            weight=share,
+            settled=not notes,
+            token=token,
+            note=", ".join(notes),
+            trouble=lag if lag and since >= _PATIENCE else "",
+        )
+
+    def write(self, namespace: str, service: Service, *, weight: int, total: int) -> None:
+        """One step: pods that will be needed, then the numbers, then pods that are needed no more."""
+        names = service.control.deployment, canary_name(service)
+        control, canary = (self._deployments.find(namespace, name) for name in names)
+        seen = workload(control), workload(canary)
+        if control is not None and (seen[0] or _NOBODY).replicas < total:
+            self._deployments.scale(control, total)
+        if canary is not None and weight and (seen[1] or _NOBODY).replicas < pods_needed(weight, total):
+            self._deployments.scale(canary, pods_needed(weight, total))
+        address, route = self._find(namespace, service)
+        if address is not None and route is not None:
+            rules = self._rules(namespace, service, address, route, fresh=True)[0]
+            if not all(each.written(weight) for each in rules):
+                if self._may_move(namespace, service, route, rules, seen, weight, total):
+                    self._set(namespace, address, route, rules, weight)
+                return
+        at_rest = address is None or self._at_rest(namespace, service, address, route)
+        if weight == 0 and canary is not None and (seen[1] or _NOBODY).replicas and at_rest:
+            self._deployments.scale(canary, 0)
+
+    def restore(self, namespace: str, service: Service, *, total: int) -> None:
+        """All traffic to control."""
+        self.write(namespace, service, weight=0, total=total)
+
+    def check(self, namespace: str, service: Service) -> tuple[Problem, ...]:
+        """What is wrong with the Deployments, the route, its rule or its Services, in sentences."""
+        objects, problems = workloads(self._deployments, namespace, service)
+        if len(objects) < 2:  # noqa: PLR2004 - control and canary
+            return tuple(problems)
+        problems += too_small(self._kube, namespace, service, objects["control"]["spec"].get("replicas", 1))
+        try:
+            address, route = self._find(namespace, service)
+        except Forbidden as error:
+            return (*problems, Problem("RouteForbidden", _forbidden(service, error)))
+        if address is None or route is None:
+            what = str(address) if address is not None else f"kind {_kind(service)} in this cluster, so no such route"
+            text = f"{service.name}: no {what} in {namespace}: create it, or correct traffic"
+            return (*problems, Problem("RouteNotFound", text))
+        if address.preset.pointed:
+            return (*problems, *_pointed_problems(service, address, route))
+        splits = address.preset.splits(route, namespace)
+        chosen = _chosen(splits, address.rule)
+        if address.rule is not None and not chosen:
+            there = ", ".join(each.name for each in splits if each.name) or "none has a name"
+            text = f"{service.name}: {address} has no rule {address.rule}: write one of its own ({there})"
+            return (*problems, Problem("RuleNotFound", text))
+        selectors = self._selectors(namespace)
+        labels = Labels(*(_pod_labels(objects[role]) for role in ("control", "canary")))
+        found, sentences = pairs(chosen, selectors, labels, rest=address.preset.rest)
+        problems += [Problem("BackendAmbiguous", f"{service.name}: {address}: {text}") for text in sentences]
+        if not found and not sentences:
+            problems.append(Problem("NoSuchBackends", _no_backends(service, address, chosen, selectors, labels)))
+        problems += [_mixed(service, address, each) for each in found if _is_mixed(each)]
+        if found and (text := trouble(route)):
+            problems.append(Problem("RouteNotFollowed", f"{service.name}: {text}"))
+        return tuple(problems)
+
+    def _find(self, namespace: str, service: Service) -> tuple[Address | None, dict[str, Any] | None]:
+        """Where the route is and the route; None for a kind that the cluster does not know, or a route that is gone."""
+        try:
+            address = self._address(service)
+        except NotFound:
+            return None, None
+        return address, self._get(namespace, address)
+
+    def _get(self, namespace: str, address: Address) -> dict[str, Any] | None:
+        try:
+            return self._kube.get(address.preset.api_version, address.preset.plural, namespace, address.name)
+        except NotFound:
+            return None
+
+    def _selectors(self, namespace: str) -> dict[str, dict[str, str]]:
+        services = self._kube.list("v1", "services", namespace)
+        return {each["metadata"]["name"]: each["spec"].get("selector") or {} for each in services}
+
+    def _rules(
+        self, namespace: str, service: Service, address: Address, route: dict[str, Any], *, fresh: bool
+    ) -> tuple[tuple[Pair, ...], tuple[str, ...], bool]:
+        """(rules that lead to both, sentences, whether another rule may still lead to the canary)."""
+        chosen = _chosen(address.preset.splits(route, namespace), address.rule)
+        if address.preset.pointed:
+            return tuple(Pair(each, *each.backends) for each in chosen), (), False
+        known = self._leads(namespace, service, fresh=fresh)
+        found, sentences = pairs(chosen, known.selectors, known.labels, rest=address.preset.rest)
+        kinds = {
+            kind_of(each.service, known.selectors, known.labels)
+            for split in chosen
+            for each in split.backends
+            if each.weight != 0
+        }
+        return found, sentences, bool(kinds & {"canary", "both", "missing"})
+
+    def _leads(self, namespace: str, service: Service, *, fresh: bool) -> _Backends:
+        """Selectors and labels; what a Deployment's pods were called is remembered beyond its end."""
+        names = service.control.deployment, canary_name(service)
+        key, now = (namespace, *names), self._clock()
+        known = self._backends.get(key)
+        if known is not None and not fresh and now - known.at < _REMEMBERED:
+            return known
+        control, canary = (_pod_labels(self._deployments.find(namespace, name)) for name in names)
+        labels = Labels(control, canary)
+        if known is not None:
+            labels = Labels(control or known.labels.control, canary or known.labels.canary)
+        self._backends[key] = found = _Backends(now, self._selectors(namespace), labels)
+        return found
+
+    def _may_move(
+        self,
+        namespace: str,
+        service: Service,
+        route: dict[str, Any],
+        rules: tuple[Pair, ...],
+        seen: tuple[Workload | None, Workload | None],
+        weight: int,
+        total: int,
+    ) -> bool:
+        """Whether those who will get the traffic can carry it, and whether somebody will follow."""
+        control, canary = (each or _NOBODY for each in seen)
+        share = max((each.weight() or 0.0 for each in rules), default=0.0)
+        if weight > share:
+            self._held(namespace, service, "back", "")
+            return canary.ready >= pods_needed(weight, total) and not trouble(route)
+        if control.ready >= total or canary.ready < max(1, pods_needed(round(share), total)):
+            self._held(namespace, service, "back", "")
+            return True  # control is whole, or the canary can't carry what it has
+        return self._held(namespace, service, "back", f"{weight}") >= _GOES_BACK_AFTER
+
+    def _set(
+        self, namespace: str, address: Address, route: dict[str, Any], rules: tuple[Pair, ...], weight: int
+    ) -> None:
+        wanted: dict[str, Any] = {}
+        for each in rules:
+            wanted[each.canary.path] = weight
+            if each.control.path:
+                wanted[each.control.path] = FULL - weight
+        if address.preset.encode is not None:
+            wanted = address.preset.encode(route, wanted)
+        meta = route["metadata"]
+        # The status moves resourceVersion with each report of a controller; the generation moves with the spec alone,
+        # and so not with an annotation.
+        fence = "resourceVersion" if any(path.startswith("/metadata/") for path in wanted) else "generation"
+        patch = [{"op": "test", "path": f"/metadata/{name}", "value": meta[name]} for name in ("uid", fence)]
+        patch += [{"op": "add", "path": path, "value": value} for path, value in wanted.items()]
+        _log.info("weights", namespace=namespace, route=str(address), weight=weight, rules=len(rules))
+        preset = address.preset
+        try:
+            self._kube.patch(preset.api_version, preset.plural, namespace, address.name, patch, JSON_PATCH)
+        except Invalid as error:
+            # The API server answers a test that fails with 422, as it does a value that is not acceptable.
+            now = self._get(namespace, address)
+            if now is None or any(now["metadata"][name] != meta[name] for name in ("uid", fence)):
+                raise Conflict(f"{address} changed since it was read", 409, "Conflict") from error
+            raise
+
+    def _at_rest(self, namespace: str, service: Service, address: Address, route: dict[str, Any] | None) -> bool:
+        """True when nobody is led to the canary any more, and that for long enough for what was under way."""
+        if route is None:
+            return True
+        rules, _, left = self._rules(namespace, service, address, route, fresh=False)
+        if not rules:
+            return not left
+        # `read` marks the moment from which the route was seen at 0 and followed.
+        marked = self._since.get((namespace, service.name, "settles"), ("", self._clock()))
+        quiet = _SETTLES if reports(route) else _SETTLES_UNSEEN
+        digest = _digest(route, rules)
+        return not trouble(route) and marked[0].startswith(digest) and self._clock() - marked[1] >= quiet
+
+    def _settles(self, namespace: str, service: Service, route: dict[str, Any], token: str) -> float:
+        """Seconds that the proxies still get."""
+        quiet = _SETTLES if reports(route) else _SETTLES_UNSEEN
+        return quiet - self._held(namespace, service, "settles", token)
+
+    def _held(self, namespace: str, service: Service, what: str, value: str) -> float:
+        """Seconds for which `value` has been the same; an empty one begins nothing."""
+        key, now = (namespace, service.name, what), self._clock()
+        if not value:
+            self._since.pop(key, None)
+            return 0.0
+        known = self._since.get(key)
+        if known is None or known[0] != value:
+            self._since[key] = known = (value, now)
+        return now - known[1]
+
+
+_NOBODY: Final = Workload(
+    name="", uid="", generation=0, observed_generation=0, replicas=0, current=0, updated=0, ready=0, available=0,
+    template_hash="",
+)  # fmt: skip
+
+
+def _missing_pods(control: Workload | None, canary: Workload | None, weight: int, total: int) -> list[str]:
+    notes = []
+    for role, each, want in (("canary", canary or _NOBODY, pods_needed(weight, total)), ("control", control, total)):
+        if each is None:
+            notes.append("control's Deployment is missing")
+        elif each.ready < want or each.observed_generation < each.generation:
+            trouble_text = f" ({each.trouble})" if each.trouble else ""
+            notes.append(f"{role} has {each.ready} of {want} pods ready{trouble_text}")
+        elif want == 0 and each.current:
+            notes.append(f"{role} still has {each.current} pods and goes to 0")
+    return notes
+
+
+def _without_route(address: str, weight: int, notes: list[str], pods: str) -> RouteReading:
+    if weight == 0:
+        # A route that is gone leads nobody to the canary: there is nothing to take back.
+        return RouteReading(0.0, settled=not notes, token=f"gone/{pods}", note=", ".join(notes))
+    text = f"{address} is gone: create it again, or set spec.abort: true"
+    return RouteReading(None, settled=False, token=f"gone/{pods}", note=text, trouble=text)
+
+
+def _without_rule(
+    address: Address, weight: int, notes: list[str], token: str, sentences: tuple[str, ...], *, left: bool
+) -> RouteReading:
+    if weight == 0 and not left and not sentences:
+        return RouteReading(0.0, settled=not notes, token=token, note=", ".join(notes))
+    why = "; ".join(sentences) or "no rule leads to control's and to the canary's Service any more"
+    text = f"{address}: {why}: correct the route"
+    return RouteReading(None, settled=False, token=token, note=text, trouble=text)
+
+
+def _chosen(splits: tuple[Split, ...], rule: str | None) -> tuple[Split, ...]:
+    return splits if rule is None else tuple(each for each in splits if each.name == rule)
+
+
+def _digest(route: dict[str, Any], rules: tuple[Pair, ...]) -> str:
+    part = [route["metadata"]["uid"], [find(route, each.split.scope) for each in rules]]
+    return hashlib.sha256(json.dumps(part, sort_keys=True, default=str).encode()).hexdigest()[:12]
+
+
+def _pod_labels(obj: dict[str, Any] | None) -> dict[str, str] | None:
+    return None if obj is None else obj["spec"]["template"].get("metadata", {}).get("labels") or {}
+
+
+def _percent(share: float | None) -> str:
+    return "an unknown share" if share is None else f"{share:.3g}%"
+
+
+def _is_mixed(rule: Pair) -> bool:
+    numbers = (rule.control.weight, rule.canary.weight)
+    return bool(rule.others()) and (None in numbers or sum(each or 0 for each in numbers) != FULL)
+
+
+def _mixed(service: Service, address: Address, rule: Pair) -> Problem:
+    other = rule.others()[0]
+    text = (
+        f"{service.name}: {address} also leads to {other.service or 'another backend'}, whose share would change: write"
+        f" the weights of {rule.control.service} and {rule.canary.service} so that they add up to {FULL}, and the"
+        " other's to match"
+    )
+    return Problem("OtherBackends", text)
+
+
+def _no_backends(
+    service: Service, address: Address, chosen: tuple[Split, ...], selectors: dict[str, dict[str, str]], labels: Labels
+) -> str:
+    found = {each.service: kind_of(each.service, selectors, labels) for split in chosen for each in split.backends}
+    missing = sorted(name for name, kind in found.items() if kind == "missing")
+    if missing:
+        return f"{service.name}: {address} leads to Service {missing[0]}, which does not exist: create it"
+    ours = {name: kind for name, kind in found.items() if kind in {"control", "canary"}}
+    has = ", ".join(f"{name} ({kind})" for name, kind in sorted(ours.items())) or "neither"
+    candidates = {role: [name for name in sorted(selectors) if kind_of(name, selectors, labels) == role]
+                  for role in ("control", "canary")}  # fmt: skip
+    hint = "; ".join(
+        f"{role}: {', '.join(names) or 'no Service selects its pods alone, so make one'}"
+        for role, names in candidates.items()
+    )
+    return (
+        f"{service.name}: no rule of {address} has a backend for control and one for the canary (it has {has}): add"
+        f" both as backends of one rule ({hint})"
+    )
+
+
+def _pointed_problems(service: Service, address: Address, route: dict[str, Any]) -> list[Problem]:
+    found = []
+    for split in address.preset.splits(route, route["metadata"]["namespace"]):
+        for field, each in zip(("controlPath", "canaryPath"), split.backends, strict=True):
+            if each.weight is None:
+                text = (
+                    f"{service.name}: weights.{field} {each.path}: {address} has no number there: write the JSON"
+                    " pointer of a weight, like /spec/backends/0/weight"
+                )
+                found.append(Problem("WeightNotFound", text))
+    return found
+
+
+def _kind(service: Service) -> str:
+    ref = service.traffic.weights
+    return f"{ref.api_version} {ref.kind}" if ref is not None else "HTTPRoute"
+
+
+def _forbidden(service: Service, error: Forbidden) -> str:
+    return (
+        f"{service.name}: the operator may not read the route: add the component for it from"
+        f" manifests/components/routers ({error})"
+    )
