@@ -60,8 +60,11 @@ class Runtime:
     model_status: Callable[[], Mapping[str, Any]] | None = None
 
 
-def get_runtime(request: Request) -> Runtime:
-    """FastAPI dependency: the process that serves this request."""
+async def get_runtime(request: Request) -> Runtime:
+    """FastAPI dependency: the process that serves this request.
+
+    A coroutine, although it waits for nothing: FastAPI runs a plain function in a thread, twice a hand-over of the GIL.
+    """
     runtime: Runtime = request.app.state.runtime
     return runtime
 

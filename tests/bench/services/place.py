@@ -1,0 +1,76 @@
+"""Both services on one PostgreSQL, filled and trained, ready for a load."""
+
+import contextlib
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+import psutil
+
+from tests.bench.services.processes import Cost, Postgres, Running, cost, run_command, service_running
+
+Engine = Literal["phase3", "phase4"]
+ENGINES: tuple[Engine, ...] = ("phase3", "phase4")
+VARIANTS: dict[Engine, str] = {"phase3": "control", "phase4": "canary"}
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A database with data, and a folder with models.
+
+    Attributes:
+        postgres: The server.
+        url: Address of the database.
+        folder: Models, and the services' working directory.
+        seeded: Services whose commands `migrate` and `seed` have run.
+    """
+
+    postgres: Postgres
+    url: str
+    folder: Path
+    seeded: set[str] = field(default_factory=set)
+
+    def settings(self, engine: Engine) -> dict[str, str]:
+        """Return the settings of a service that runs `engine` here."""
+        return {"engine": engine, "variant": VARIANTS[engine], "database_url": self.url}
+
+    @contextlib.contextmanager
+    def services(self, engine: Engine) -> Iterator[tuple[Running, Running]]:
+        """Run both services with one engine."""
+        with (
+            service_running("recommendation", self.folder, **self.settings(engine)) as recommendation,
+            service_running("conversation", self.folder, **self.settings(engine)) as conversation,
+        ):
+            yield recommendation, conversation
+
+
+@contextlib.contextmanager
+def made() -> Iterator[Place]:
+    """Make a place: a server that writes to the disk, both schemas, and the labelled synthetic data set."""
+    with Postgres.running(safe=True) as postgres, tempfile.TemporaryDirectory(prefix="serin-bench-") as folder:
+        place = Place(postgres, postgres.make_database(), Path(folder))
+        for service in ("recommendation", "conversation"):
+            for command in ("migrate", "seed"):
+                run_command(service, [command], place.folder, database_url=place.url)
+            place.seeded.add(service)
+        yield place
+
+
+@dataclass(frozen=True, slots=True)
+class Meter:
+    """What every process has used until some moment."""
+
+    services: dict[str, Cost]
+    postgres: Cost
+    generator: Cost
+
+    @classmethod
+    def read(cls, place: Place, services: tuple[Running, ...]) -> "Meter":
+        """Read the processes' use until now."""
+        return cls(
+            {running.service: cost(running.process) for running in services},
+            cost(place.postgres.process(), family=True),
+            cost(psutil.Process()),
+        )
