@@ -139,6 +139,8 @@ class Status(_Struct, frozen=True):
     found_at: str = ""
     restored_at: str = ""
     """When control had 100 % again."""
+    stale_approval: str = ""
+    """The annotation `serin.dev/approve` as this run found it: an approval of an earlier run is none of this one."""
     services: tuple[ServiceStatus, ...] = ()
     conditions: tuple[Condition, ...] = ()
     transitions: tuple[Transition, ...] = ()

@@ -1,1 +1,5 @@
-"""The command line: `serin` and the kubectl plugin. Map: `main` the verbs, `simulate` an experiment in seconds."""
+"""The command line: `serin` and the kubectl plugin.
+
+Map: `main` the table of verbs; `simulate` an experiment in seconds; `retry`, `approve`, `switches` (pause, resume,
+abort) what a person says to an experiment, and `cluster` how it gets there.
+"""

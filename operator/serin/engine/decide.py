@@ -9,6 +9,7 @@ from typing import Final
 
 import msgspec
 
+from serin.api.names import APPROVE
 from serin.api.spec import InvalidSpecError, Spec
 from serin.api.status import TERMINAL, Phase, ServiceStatus, Status, VerdictName
 from serin.engine import phases, record, run
@@ -57,7 +58,8 @@ def decide(spec: Spec | InvalidSpecError, status: Status, observation: Observati
     replaced = spec is not asked
     if not observation.deleting and not replaced and run.new_run_may_begin(spec, status, observation):
         status = run.new_run(spec, status, observation, now)
-    status = msgspec.structs.replace(status, observed_generation=observation.generation)
+    stale = status.stale_approval if observation.annotations.get(APPROVE) == status.stale_approval else ""
+    status = msgspec.structs.replace(status, observed_generation=observation.generation, stale_approval=stale)
     status = run.with_services(spec, status, observation)
     status, drift = _noticed(status, observation, now)
     observation = _fresh(status, observation)

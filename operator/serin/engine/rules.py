@@ -217,18 +217,27 @@ def pods_ready(case: Case) -> Finding | None:
     return None
 
 
+def approved(case: Case, what: str) -> bool:
+    """Whether the annotation serin.dev/approve says `what` of this run: `what` alone, or with the run's id behind it.
+
+    The annotation outlives its run; one that the run found when it began says nothing about this release.
+    """
+    given = case.seen.annotations.get(APPROVE, "")
+    return given == f"{what}/{case.status.run_id}" or (given == what and given != case.status.stale_approval)
+
+
 def approval(case: Case) -> Finding | None:
-    """`promotion.approval: Manual` waits for the annotation before full."""
+    """`promotion.approval: Manual` waits before full for an approval of this run."""
     last = case.spec.stages[-1].name
     if case.spec.promotion.approval != "Manual" or case.position is not Phase.PROGRESSING or case.stage is None:
         return None
-    if case.stage.name != last or case.seen.annotations.get(APPROVE) == last:
+    if case.stage.name != last or approved(case, last):
         return None
     command = f"kubectl serin approve {case.seen.name}"
     return Finding(
         "WaitingForApproval",
-        f"every stage has passed; waiting for approval: {command}, or kubectl annotate cex {case.seen.name}"
-        f" {APPROVE}={last}",
+        f"every stage has passed; waiting for approval: {command}, or kubectl annotate --overwrite cex"
+        f" {case.seen.name} {APPROVE}={last}/{case.status.run_id}",
         brief=f"every stage has passed; waiting for approval: {command}",
     )
 

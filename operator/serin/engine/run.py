@@ -6,7 +6,7 @@ import math
 
 import msgspec
 
-from serin.api.names import RETRY
+from serin.api.names import APPROVE, RETRY
 from serin.api.spec import Service, Spec, Stage, spec_to_json
 from serin.api.status import TERMINAL, Phase, ServiceStatus, Status, Step
 from serin.engine import record
@@ -72,6 +72,7 @@ def new_run(spec: Spec, status: Status, seen: Observation, now: float) -> Status
     return Status(
         run_id=run_id(spec, status, seen),
         started_at=timestamp(now),
+        stale_approval=_stale_approval(status, seen),
         services=tuple(services),
         conditions=status.conditions,
         transitions=status.transitions,
@@ -165,6 +166,11 @@ def with_services(spec: Spec, status: Status, seen: Observation) -> Status:
             )
         services.append(each)
     return msgspec.structs.replace(status, services=tuple(services))
+
+
+def _stale_approval(status: Status, seen: Observation) -> str:
+    """The approval that an earlier run left behind; one that the very first run finds was meant for it."""
+    return seen.annotations.get(APPROVE, "") if status.run_id else ""
 
 
 def _size(known: ServiceStatus | None, service: ServiceObservation | None, seen: Observation) -> int:

@@ -134,6 +134,23 @@ def test_manual_approval() -> None:
     assert run(world).phase is Phase.SUCCEEDED
 
 
+def test_approval_is_of_one_run() -> None:
+    """The annotation of the last release does not promote the next one; one with the run's id, or set anew, does."""
+    world = World(spec(promotion={"approval": "Manual", "bake": "1m"}))
+    world.annotations[APPROVE] = "ab"
+    assert run(world).phase is Phase.SUCCEEDED
+    for approve in ("by id", "anew"):
+        world.annotations[RETRY] = world.annotations.get(RETRY, "") + "1"
+        status = run(world, world.now - world.start + 900)
+        assert (status.phase, status.reason) == (Phase.HOLDING, "WaitingForApproval")
+        if approve == "anew":
+            world.annotations.pop(APPROVE)
+            run(world, world.now - world.start + 30)
+        world.annotations[APPROVE] = "ab" if approve == "anew" else f"ab/{status.run_id}"
+        assert run(world, world.now - world.start + 900).phase is Phase.SUCCEEDED
+        world.annotations[APPROVE] = "ab"
+
+
 def test_samples_make_a_stage_longer() -> None:
     """A stage with minSamples does not end before each variant has as many."""
     stages = [{"name": "canary", "weight": 10, "duration": "1m", "minSamples": 2000}]

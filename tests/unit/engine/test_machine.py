@@ -250,10 +250,10 @@ class Interleavings(RuleBasedStateMachine):
         """When the trouble is over, every experiment comes to its end."""
         self.failure = None
         self.world.spec = msgspec.structs.replace(self.world.spec, paused=False)
-        self.world.annotations[APPROVE] = "ab"
         for _ in range(500):
             if self.gone:
                 break
+            self.world.annotations[APPROVE] = f"ab/{self.world.status.run_id}"
             self._keep(decision := self._decide(), acts=None)
             if decision.status.phase in TERMINAL and not decision.acts and not self.world.deleting:
                 break

@@ -131,7 +131,9 @@ RULES: list[tuple[Rule, Callable[[Case], Case], str, str]] = [
         "PodsNotReady",
         "conversation: waiting before the next step: 9 of 10",
     ),
-    (rules.approval, _seen(annotations={}), "WaitingForApproval", "kubectl annotate cex phase4 serin.dev/approve=ab"),
+    (rules.approval, _seen(annotations={}), "WaitingForApproval", "kubectl serin approve phase4"),
+    (rules.approval, _status(stale_approval="ab"), "WaitingForApproval", "kubectl annotate --overwrite cex phase4"),
+    (rules.approval, _seen(annotations={APPROVE: "ab/other"}), "WaitingForApproval", "serin.dev/approve=ab/"),
     (rules.approval, _seen(annotations={APPROVE: "canary"}), "WaitingForApproval", "serin.dev/approve=ab"),
 ]
 

@@ -1,0 +1,44 @@
+"""`kubectl serin approve NAME`: lets an experiment with `promotion.approval: Manual` be promoted.
+
+The approval is of one run: a later release does not inherit it.
+"""
+
+import argparse
+
+from serin.api.names import APPROVE
+from serin.api.status import TERMINAL, Phase
+from serin.cli import cluster
+from serin.cli.cluster import Cluster, Experiment, NothingToDoError
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The options of the command."""
+    cluster.add_arguments(parser)
+    parser.add_argument("--stage", default="", help="the stage whose end is approved; default: the last")
+
+
+def main(options: argparse.Namespace) -> int:
+    """Sets the annotation and waits until Serin goes on."""
+    return cluster.run(options, _approve)
+
+
+def _approve(where: Cluster, before: Experiment, options: argparse.Namespace) -> int:
+    spec, status = before.spec, before.status
+    last = spec.stages[-1].name
+    if spec.promotion.approval != "Manual":
+        raise NothingToDoError("promotion.approval is Automatic: it is promoted without an approval")
+    if options.stage and options.stage not in {stage.name for stage in spec.stages}:
+        raise NothingToDoError(f"there is no stage {options.stage}: write --stage {last}")
+    if options.stage not in {"", last}:
+        raise NothingToDoError(f"only the end of the last stage waits for an approval: write --stage {last}")
+    if not status.run_id or status.phase in TERMINAL:
+        raise NothingToDoError(f"it is {status.phase}, so there is nothing to approve: {status.message}")
+    where.patch(before, {"metadata": {"annotations": {APPROVE: f"{last}/{status.run_id}"}}})
+    if status.reason != "WaitingForApproval":
+        print(f"approved; stage {last} ends when its time and samples are there ({status.phase}: {status.message})")
+        return cluster.DONE
+
+    def answered(now: Experiment) -> bool:
+        return now.status.reason != "WaitingForApproval" and now.status.phase is not Phase.HOLDING
+
+    return cluster.wait(where, before.name, options, answered)
