@@ -6,7 +6,8 @@ from collections.abc import Iterator
 import pytest
 
 from serin.kube.client import Kube
-from tests.integration.cluster_plane import Plane, control_plane
+from tests.cluster.places import REPOSITORY
+from tests.integration.cluster_plane import Plane, control_plane, install_crds
 
 
 @pytest.fixture(scope="session")
@@ -14,6 +15,14 @@ def plane(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Plane]:
     """A real API server with its controllers, without nodes."""
     with control_plane(tmp_path_factory.mktemp("plane")) as running:
         yield running
+
+
+@pytest.fixture(scope="session")
+def route_kinds(plane: Plane) -> None:
+    """The vendors' kinds of routes are known to the API server, with the vendors' own schemas."""
+    admin = plane.connect()
+    install_crds(admin, REPOSITORY / "tests/integration/vendor")
+    admin.close()
 
 
 @pytest.fixture

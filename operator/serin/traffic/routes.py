@@ -178,7 +178,8 @@ class RouteRouter:
         labels = Labels(*(_pod_labels(objects[role]) for role in ("control", "canary")))
         found, sentences = pairs(chosen, selectors, labels, rest=address.preset.rest)
         problems += [Problem("BackendAmbiguous", f"{service.name}: {address}: {text}") for text in sentences]
-        if not found and not sentences:
+        unknown = any(kind_of(each.service, selectors, labels) == "missing" for rule in found for each in rule.named())
+        if unknown or not (found or sentences):
             problems.append(Problem("NoSuchBackends", _no_backends(service, address, chosen, selectors, labels)))
         problems += [_mixed(service, address, each) for each in found if _is_mixed(each)]
         if found and (text := trouble(route)):

@@ -60,6 +60,10 @@ class Pair:
         total = control + self.canary.weight
         return 100 * self.canary.weight / total if total > 0 else None
 
+    def named(self) -> tuple[Backend, ...]:
+        """Those of the two that are a Service."""
+        return tuple(each for each in (self.control, self.canary) if each.service)
+
     def others(self) -> tuple[Backend, ...]:
         """The backends of somebody else that get traffic."""
         ours = (self.control, self.canary)
