@@ -58,6 +58,23 @@ def test_the_same_as_statsmodels() -> None:
     assert ours.confidence() == pytest.approx(theirs.tconfint_diff(usevar="unequal"))
 
 
+@given(values.filter(varied), values.filter(varied))
+def test_z_is_as_improbable_as_t(control: list[float], canary: list[float]) -> None:
+    """What bounds are compared with has the p-value of the t-test, and its sign."""
+    found = compared(control, canary)
+    if found.p > 1e-300:
+        assert 2 * scipy_stats.norm.sf(abs(found.z)) == pytest.approx(found.p, rel=1e-6)
+    assert math.copysign(1, found.z) == math.copysign(1, found.statistic) or found.z == 0
+
+
+def test_z_far_out() -> None:
+    """Evidence beyond any table stays a number."""
+    found = welch(Moments(1e6, 0.0, 1e6), Moments(1e6, 1e6, 2e6))
+    assert found is not None
+    assert found.p == 0.0
+    assert found.z == found.statistic > 100
+
+
 def test_cohens_d_against_its_definition() -> None:
     """The difference in pooled standard deviations of users, not of means."""
     control, canary = [1.0, 2.0, 3.0, 4.0], [2.0, 4.0, 6.0]

@@ -7,6 +7,7 @@ only when a goal is judged or planned: an operator without goals never loads it.
 from __future__ import annotations
 
 import importlib
+import math
 from functools import lru_cache
 from statistics import NormalDist
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
 Floats: TypeAlias = "NDArray[np.float64]"
 
 _NORMAL = NormalDist()
+_UNRESOLVED = 1e-300
+"""A tail below this is 0 soon."""
 
 
 def z_of(probability: float) -> float:
@@ -55,6 +58,12 @@ def t_of(probability: float, df: float) -> float:
 def t_of_z(z: float, df: float) -> float:
     """The t that is as improbable as the normal z: how a normal critical value is used with few users."""
     return -float(_special().stdtrit(df, normal_below(-z)))
+
+
+def z_of_t(t: float, df: float) -> float:
+    """The inverse of `t_of_z`; the t itself where both are so far out that no digit of the difference matters."""
+    beyond = t_below(-abs(t), df)
+    return math.copysign(-_NORMAL.inv_cdf(beyond), t) if beyond > _UNRESOLVED else t
 
 
 @lru_cache(maxsize=1)

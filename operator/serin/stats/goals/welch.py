@@ -10,7 +10,7 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from serin.stats.goals.distributions import t_below, t_of
+from serin.stats.goals.distributions import t_below, t_of, z_of_t
 
 if TYPE_CHECKING:
     from serin.stats.goals.moments import Moments
@@ -44,6 +44,11 @@ class Comparison:
     def statistic(self) -> float:
         """The difference in standard errors."""
         return self.difference / self.error
+
+    @property
+    def z(self) -> float:
+        """The normal z that is as improbable as `statistic`: what bounds are compared with."""
+        return z_of_t(self.statistic, self.df)
 
     @property
     def information(self) -> float:
