@@ -1,5 +1,7 @@
-"""`python -m serin_conversation` serves the conversation API."""
+"""`python -m serin_conversation [serve | migrate | seed]`; without a command it serves."""
 
-from serin_conversation.main import main
+import sys
 
-main()
+from serin_conversation.commands import main
+
+sys.exit(main())

@@ -4,12 +4,20 @@ Both stay maintained until the rollout from one to the other is done, and both c
 other began.
 """
 
-from serin_conversation.engines.base import Answer, ConversationEngine
+from serin_conversation.engines.base import Answer, ConversationEngine, Item, Question
 from serin_conversation.engines.phase3 import LastMessageEngine
 from serin_conversation.engines.phase4 import MultiTurnConversationEngine
 from serin_services.settings import EngineName
 
-__all__ = ["Answer", "ConversationEngine", "LastMessageEngine", "MultiTurnConversationEngine", "make_engine"]
+__all__ = [
+    "Answer",
+    "ConversationEngine",
+    "Item",
+    "LastMessageEngine",
+    "MultiTurnConversationEngine",
+    "Question",
+    "make_engine",
+]
 
 
 def make_engine(name: EngineName) -> ConversationEngine:

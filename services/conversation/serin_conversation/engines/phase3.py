@@ -1,31 +1,25 @@
 """Phase 3, the legacy: answers from the last message alone."""
 
-import time
-
 from serin_conversation import wording
-from serin_conversation.engines.base import Answer
+from serin_conversation.engines.base import Answer, Engine, Question
 from serin_conversation.language import intent_of, language_of, slots_of
-from serin_conversation.memory import Memory
 
 
-class LastMessageEngine:
-    """Knows nothing but the message in front of it."""
+class LastMessageEngine(Engine):
+    """Knows nothing but the message in front of it. What was said is in the full history, which it does not read."""
 
     name = "phase3"
     version = "phase3-last-message-1"
     remembers = False
 
-    def __init__(self) -> None:
-        self._made_at = time.monotonic()
+    def wants_items(self, text: str) -> bool:
+        """The legacy recommends nothing."""
+        del text
+        return False
 
-    @property
-    def model_age(self) -> float:
-        """Seconds since the model was made."""
-        return time.monotonic() - self._made_at
-
-    async def reply(self, text: str, memory: Memory) -> Answer:
-        """Answer from `text`; what was wanted before is not known."""
-        del memory
-        language, intent, slots = language_of(text), intent_of(text), slots_of(text)
+    def reply(self, question: Question) -> Answer:
+        """Answer from the text; what was wanted before is not known."""
+        text = question.text
+        language, intent, slots = language_of(text, question.language), intent_of(text), slots_of(text)
         said = wording.wish(language, slots) if slots else wording.plain(language, intent)
-        return Answer(said, intent, slots, memory=None)
+        return Answer(said, intent, slots)
