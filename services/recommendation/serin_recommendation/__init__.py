@@ -1,6 +1,9 @@
 """The recommendation service.
 
-- `data`: interactions with labels, here a synthetic set that is the same in every process.
+- `data`: interactions as arrays; `synthetic` makes a labelled set, `movielens` reads one.
+- `model`: a trained model in a versioned folder; `training`: makes and measures it.
 - `engines`: one protocol; `phase3` (item neighbours, the legacy) and `phase4` (an ensemble).
-- `models`, `routes`, `main`: the API around them.
+- `store`: the database; `migrations`: its schema.
+- `recommender`: look up, rank, note; `models`, `routes`, `main`: the API around it; `start`: what a first start needs.
+- `cli`: the commands `serve`, `migrate`, `seed`, `load`, `train`, `evaluate`.
 """

@@ -1,5 +1,7 @@
-"""`python -m serin_recommendation` serves the recommendation API."""
+"""`python -m serin_recommendation [serve|migrate|seed|load|train|evaluate]`; without a command it serves."""
 
-from serin_recommendation.main import main
+import sys
 
-main()
+from serin_recommendation.cli import main
+
+sys.exit(main())

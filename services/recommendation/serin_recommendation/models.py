@@ -1,18 +1,21 @@
 """The bodies of the recommendation API."""
 
 import datetime as dt
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
-from serin_recommendation.data import DAYPARTS
+from serin_recommendation.data import daypart_of
 
 UserId = Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9._@-]+$", examples=["u-0042"])]
-ItemId = Annotated[str, Field(min_length=1, max_length=64, examples=["item-0007"])]
+ItemId = Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9._@-]+$", examples=["item-0007"])]
+RecommendationId = Annotated[
+    str, Field(pattern=r"^[0-9a-f]{32}$", description="From the answer that had the items", examples=["0" * 32])
+]
 Persona = Literal["explorer", "family", "night-owl", "cinephile", "thrill-seeker", "romantic"]
+Segment = Literal["all", "new", "existing", "explorer", "family", "night-owl", "cinephile", "thrill-seeker", "romantic"]
 Weekday = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
-
-_MORNING, _NOON, _EVENING, _NIGHT = 6, 12, 18, 23
+MOST_USERS = 100
 
 
 class Context(BaseModel):
@@ -26,14 +29,7 @@ class Context(BaseModel):
 
     def daypart(self) -> int | None:
         """Return the index into DAYPARTS of `time`, or None when it is unknown."""
-        if self.time is None:
-            return None
-        hour = self.time.hour
-        if hour >= _NIGHT or hour < _MORNING:
-            return DAYPARTS.index("night")
-        if hour < _NOON:
-            return DAYPARTS.index("morning")
-        return DAYPARTS.index("afternoon" if hour < _EVENING else "evening")
+        return None if self.time is None else daypart_of(self.time.hour)
 
 
 class PersonalizedRequest(BaseModel):
@@ -45,6 +41,54 @@ class PersonalizedRequest(BaseModel):
     limit: int = Field(default=10, ge=1, le=50, description="Number of items")
     context: Context = Field(default_factory=Context)
     exclusions: list[ItemId] = Field(default_factory=list, max_length=200, description="Items not to return")
+
+
+class BatchRequest(BaseModel):
+    """The same question for many users."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    user_ids: list[UserId] = Field(min_length=1, max_length=MOST_USERS, description="Each at most once")
+    limit: int = Field(default=10, ge=1, le=50, description="Number of items for each user")
+    context: Context = Field(default_factory=Context)
+
+    @model_validator(mode="after")
+    def _once(self) -> Self:
+        if len(set(self.user_ids)) != len(self.user_ids):
+            raise ValueError("name each user once")
+        return self
+
+
+class FeedbackEvent(BaseModel):
+    """One thing that a user did with one item."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    item_id: ItemId
+    event: Literal["shown", "clicked", "completed", "rating"]
+    rating: int | None = Field(default=None, ge=1, le=5, description="Stars; only with the event rating")
+
+    @model_validator(mode="after")
+    def _rated(self) -> Self:
+        if (self.event == "rating") != (self.rating is not None):
+            raise ValueError("give a rating from 1 to 5 with the event rating, and with no other event")
+        return self
+
+
+def _each_once(events: list[FeedbackEvent]) -> list[FeedbackEvent]:
+    if len({(event.item_id, event.event) for event in events}) != len(events):
+        raise ValueError("give each event of an item once")
+    return events
+
+
+class FeedbackRequest(BaseModel):
+    """What a user did with items that they were recommended."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    user_id: UserId
+    recommendation_id: RecommendationId | None = None
+    events: Annotated[list[FeedbackEvent], Field(min_length=1, max_length=100), AfterValidator(_each_once)]
 
 
 class RecommendedItem(BaseModel):
@@ -62,14 +106,65 @@ class EngineVersion(BaseModel):
     """Which engine answered."""
 
     name: str
-    version: str
+    version: str = Field(description="Version of the code, and of the model behind the plus sign")
 
 
-class PersonalizedResponse(BaseModel):
+class Ranked(BaseModel):
     """Items for one user, the best first."""
 
     user_id: str
     items: list[RecommendedItem]
-    engine: EngineVersion
     cold_start: bool = Field(description="Nothing is known of the user yet")
-    missing_parts: list[str] = Field(description="Parts of the engine that could not answer")
+    missing_parts: list[str] = Field(description="Parts of the engine that gave no answer in time")
+
+
+class PersonalizedResponse(Ranked):
+    """Items for one user, the best first, and how to refer to this answer."""
+
+    recommendation_id: str = Field(description="Name it in feedback")
+    engine: EngineVersion
+
+
+class BatchResponse(BaseModel):
+    """Items for each user, in the order of the question."""
+
+    results: list[Ranked]
+    engine: EngineVersion
+
+
+class SimilarResponse(BaseModel):
+    """Items that are like one, the most alike first."""
+
+    item_id: str
+    items: list[RecommendedItem]
+    engine: EngineVersion
+
+
+class TrendingItem(BaseModel):
+    """One item that is watched much."""
+
+    rank: int = Field(description="1 is the most watched")
+    item_id: str
+    title: str
+    genres: list[str]
+    score: float = Field(description="1 for each time that it was watched to the end, 0.5 for another")
+    interactions: int
+
+
+class TrendingResponse(BaseModel):
+    """What a segment of the users watches most within a window."""
+
+    segment: Segment
+    window: Literal["1h", "24h", "7d", "30d"]
+    items: list[TrendingItem]
+    fallback: bool = Field(
+        description="Nothing happened in this window: these are the items that everybody likes, scored by their share"
+    )
+
+
+class FeedbackResponse(BaseModel):
+    """What was written."""
+
+    user_id: str
+    recorded: int = Field(description="Events that changed something")
+    repeated: int = Field(description="Events that were known already")

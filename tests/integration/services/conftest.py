@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from serin_recommendation.synthetic import synthetic
+from serin_recommendation.training.train import train
 from tests.bench.services.processes import NoPostgresError, Postgres, free_port
 
 Start = Callable[..., tuple[subprocess.Popen[bytes], str]]
@@ -28,8 +30,16 @@ def wait_until_ready(process: subprocess.Popen[bytes], url: str, seconds: float 
     pytest.fail(f"{url} was not ready within {seconds:g} s")
 
 
+@pytest.fixture(scope="session")
+def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Train a recommendation model on the synthetic data, once: the image has one too."""
+    folder = tmp_path_factory.mktemp("models")
+    train(synthetic(), folder)
+    return folder
+
+
 @pytest.fixture
-def start(tmp_path: Path) -> Iterator[Start]:
+def start(tmp_path: Path, models: Path) -> Iterator[Start]:
     """Start a service as `python -m` does in its image, and wait until it is ready."""
     processes: list[subprocess.Popen[bytes]] = []
 
@@ -40,6 +50,7 @@ def start(tmp_path: Path) -> Iterator[Start]:
             "PATH": os.environ["PATH"],
             "PYTHONPATH": path,
             "SERIN_PORT": str(port),
+            "SERIN_MODEL_DIR": str(models),
             **{f"SERIN_{name.upper()}": value for name, value in settings.items()},
         }
         process = subprocess.Popen([sys.executable, "-m", f"serin_{service}"], cwd=tmp_path, env=environment)

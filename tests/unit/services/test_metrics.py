@@ -9,6 +9,13 @@ from prometheus_client.parser import text_string_to_metric_families
 from serin_services.metrics import BUCKETS
 
 PATH = "/api/v2/recommend/personalized"
+ROUTES = {
+    PATH,
+    "/api/v2/recommend/batch",
+    "/api/v2/recommend/similar/{item_id}",
+    "/api/v2/recommend/trending",
+    "/api/v2/recommend/feedback",
+}
 Samples = dict[tuple[str, tuple[tuple[str, str], ...]], float]
 
 
@@ -62,7 +69,7 @@ async def test_probes_scrapes_and_health_are_not_counted(recommendation: Any) ->
             assert (await client.get(path)).status_code == 200
         samples = await scrape(client)
     assert sum(requests(samples).values()) == 0
-    assert {dict(pairs)["route"] for name, pairs in samples if name == "http_requests_total"} == {PATH}
+    assert {dict(pairs)["route"] for name, pairs in samples if name == "http_requests_total"} == ROUTES
 
 
 async def test_answers_are_counted_by_code(recommendation: Any) -> None:

@@ -1,12 +1,32 @@
-"""The protocol of an engine, and what both engines share: histories, exclusions and the choice of the best."""
+"""The protocol of an engine, and what both engines share: who asks, what they have seen, and the choice of the best."""
 
-import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
 import numpy as np
 
-from serin_recommendation.data import Dataset, Floats, Indices, Item
+from serin_recommendation.data import UNKNOWN, Floats, Indices, Item
+from serin_recommendation.model import Model
+
+
+@dataclass(frozen=True, slots=True)
+class Profile:
+    """What is known of a user.
+
+    Attributes:
+        user_id: Who it is.
+        persona: Index into PERSONAS of what they said of themselves, or UNKNOWN.
+        item_ids: What they have seen, each once, oldest first.
+        strength: How much each of these speaks for liking it, shape (n,).
+        known: Whether the database has this user.
+    """
+
+    user_id: str
+    persona: int = UNKNOWN
+    item_ids: tuple[str, ...] = ()
+    strength: Floats = field(default_factory=lambda: np.empty(0, np.float32))
+    known: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,18 +34,36 @@ class Query:
     """One question to an engine.
 
     Attributes:
-        user_id: Who asks; an unknown user gets the cold-start answer.
+        profile: Who asks; of an unknown user it is empty.
         limit: Number of items.
         persona: Persona given by the caller, or None to use what is known of the user.
         daypart: Index into DAYPARTS, or None when the time is unknown.
         exclusions: Ids of items that must not be in the answer; unknown ids are ignored.
     """
 
-    user_id: str
+    profile: Profile
     limit: int = 10
     persona: str | None = None
     daypart: int | None = None
     exclusions: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class History:
+    """What a user has seen, in a model's own numbering: items and their strength, both of shape (n,)."""
+
+    items: Indices
+    strength: Floats
+
+    @classmethod
+    def of(cls, model: Model, profile: Profile) -> "History":
+        """Return the part of a profile that the model knows."""
+        index = model.index
+        pairs = [(index[item_id], place) for place, item_id in enumerate(profile.item_ids) if item_id in index]
+        if not pairs:
+            return cls(np.empty(0, np.int32), np.empty(0, np.float32))
+        found = np.asarray(pairs, np.int32)
+        return cls(found[:, 0], profile.strength[found[:, 1]])
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,11 +81,13 @@ class Ranking:
 
     Attributes:
         items: At most `limit` items, without what the user has seen and without exclusions.
+        version: Engine and model that answered.
         cold_start: Whether nothing was known of the user.
-        missing_parts: Parts of the engine that failed; their weight went to the others.
+        missing_parts: Parts of the engine that gave no answer in time; their share of the score is missing.
     """
 
     items: tuple[Ranked, ...]
+    version: str = ""
     cold_start: bool = False
     missing_parts: tuple[str, ...] = ()
 
@@ -55,8 +95,13 @@ class Ranking:
 class RecommendationEngine(Protocol):
     """Ranks items for a user. One object a process, safe to share between requests."""
 
-    name: str
-    version: str
+    @property
+    def name(self) -> str:
+        """`phase3` or `phase4`."""
+
+    @property
+    def version(self) -> str:
+        """Version of the code and of the model."""
 
     @property
     def model_age(self) -> float:
@@ -65,29 +110,14 @@ class RecommendationEngine(Protocol):
     async def recommend(self, query: Query) -> Ranking:
         """Return the best items for `query`."""
 
+    async def recommend_many(self, queries: Sequence[Query]) -> list[Ranking]:
+        """Return the best items for each of many questions, in their order."""
 
-@dataclass(slots=True)
-class Clock:
-    """When a model was made."""
+    def similar(self, item_id: str, limit: int) -> Ranking | None:
+        """Return the items that are most like one, or None when the model does not know it."""
 
-    made_at: float = field(default_factory=time.monotonic)
-
-    @property
-    def age(self) -> float:
-        """Seconds since then."""
-        return time.monotonic() - self.made_at
-
-
-def history_of(data: Dataset, user_id: str) -> Indices:
-    """Return the items of a user, oldest first; empty for an unknown user."""
-    user = data.user_index.get(user_id)
-    return data.histories[user] if user is not None else np.empty(0, np.int32)
-
-
-def popularity(data: Dataset) -> Floats:
-    """Return the share of liking that each item has; shape (items,), sum 1."""
-    weights = np.bincount(data.chosen, weights=data.strength, minlength=len(data.items))
-    return (weights / max(float(weights.sum()), 1.0)).astype(np.float32)
+    def close(self) -> None:
+        """Give back what the engine holds."""
 
 
 def best(scores: Floats, barred: Indices, limit: int) -> Indices:
@@ -104,11 +134,23 @@ def best(scores: Floats, barred: Indices, limit: int) -> Indices:
     if limit == 0:
         return np.empty(0, np.int32)
     top = np.argpartition(-open_scores, limit - 1)[:limit]
-    # Ties are broken by the index: the same question gets the same answer from every pod.
-    return top[np.lexsort((top, -open_scores[top]))].astype(np.int32)
+    # What ties with the last place may be on either side of the partition; take all of them, then the first by index:
+    # the same question gets the same answer from every pod.
+    top = np.flatnonzero(open_scores >= open_scores[top].min())
+    return top[np.lexsort((top, -open_scores[top]))][:limit].astype(np.int32)
 
 
-def barred_items(data: Dataset, history: Indices, exclusions: frozenset[str]) -> Indices:
+def barred_items(model: Model, history: History, exclusions: frozenset[str]) -> Indices:
     """Return the indices of what was seen and what is excluded."""
-    excluded = [data.item_index[item_id] for item_id in exclusions if item_id in data.item_index]
-    return np.concatenate((history, np.asarray(excluded, np.int32)))
+    if not exclusions:
+        return history.items
+    return np.concatenate((history.items, model.find(exclusions)))
+
+
+def scaled(scores: Floats) -> Floats:
+    """Scale scores to 0..1, so that weights mean the same for every kind of evidence."""
+    low, high = float(scores.min()), float(scores.max())
+    if not high > low:
+        return np.zeros_like(scores)
+    found: Floats = (scores - low) * np.float32(1.0 / (high - low))
+    return found

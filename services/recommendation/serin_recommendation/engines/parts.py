@@ -1,38 +1,65 @@
-"""The parts of the Phase 4 ensemble: each scores all items for one user, by its own kind of evidence."""
+"""The parts of the Phase 4 ensemble: each scores all items for one user, by its own kind of evidence.
 
-from typing import Protocol
+A part reads the model and nothing else, so parts can run in threads at the same time.
+"""
+
+from typing import Final, Protocol
 
 import numpy as np
 
-from serin_recommendation.data import DAYPARTS, PERSONAS, Dataset, Floats, Indices
-from serin_recommendation.engines.base import Query, popularity
-from serin_recommendation.engines.phase3 import neighbour_similarity
+from serin_recommendation.data import PERSONAS, Floats, Indices
+from serin_recommendation.engines.base import History, Query, scaled
+from serin_recommendation.model import Model
+
+TRUST: Final = 0.85
+"""How likely it is, before anything was watched, that a user's persona is the one that they told."""
 
 
 class Part(Protocol):
     """One kind of evidence."""
 
-    name: str
+    @property
+    def name(self) -> str:
+        """The name in answers and metrics."""
 
-    def score(self, query: Query, history: Indices) -> Floats | None:
-        """Return a score for each item, shape (items,), or None when this part knows nothing of the user."""
+    def weight(self, model: Model) -> float:
+        """Return the share of this part in a score."""
+
+    def score(self, model: Model, query: Query, history: History) -> Floats | None:
+        """Return a score from 0 to 1 for each item, shape (items,), or None when nothing is known of the user."""
+
+    def similar(self, model: Model, item: int) -> Floats | None:
+        """Return how like each item is to one, 0 to 1, shape (items,), or None when this part can't compare items."""
 
 
 class CollaborativePart:
-    """What people with the same history liked."""
+    """What people with the same history liked: ALS factors, and BM25 neighbours."""
 
     name = "collaborative"
 
-    def __init__(self, data: Dataset) -> None:
-        self._similarity = neighbour_similarity(data)
+    def weight(self, model: Model) -> float:
+        """Return the weights of both together."""
+        return model.weights["als"] + model.weights["bm25"]
 
-    def score(self, query: Query, history: Indices) -> Floats | None:
-        """Add up the neighbours of the history."""
+    def score(self, model: Model, query: Query, history: History) -> Floats | None:
+        """Fold the history into the factors, add up the neighbours, and weigh the two."""
         del query
-        if history.size == 0:
+        if history.items.size == 0:
             return None
-        scores: Floats = self._similarity[history].sum(0)
-        return scores
+        als = model.factors @ model.fold_in(history.items, history.strength)
+        bm25 = model.bm25.scores(history.items, history.strength, len(model.items))
+        return self._both(model, als, bm25)
+
+    def similar(self, model: Model, item: int) -> Floats:
+        """Compare factors by their angle, and take the neighbours."""
+        als = model.unit_factors @ model.unit_factors[item]
+        return self._both(model, als, spread(*model.bm25.row(item), len(model.items)))
+
+    def _both(self, model: Model, als: Floats, bm25: Floats) -> Floats:
+        weight = self.weight(model)
+        share = model.weights["als"] / weight if weight > 0 else 0.5
+        both: Floats = np.float32(share) * scaled(als) + np.float32(1.0 - share) * scaled(bm25)
+        return both
 
 
 class ContentPart:
@@ -40,72 +67,71 @@ class ContentPart:
 
     name = "content"
 
-    def __init__(self, data: Dataset) -> None:
-        vectors = tf_idf([item.text for item in data.items])
-        self._similarity = vectors @ vectors.T
-        np.fill_diagonal(self._similarity, 0.0)
+    def weight(self, model: Model) -> float:
+        """Return the weight of texts."""
+        return model.weights["content"]
 
-    def score(self, query: Query, history: Indices) -> Floats | None:
+    def score(self, model: Model, query: Query, history: History) -> Floats | None:
         """Add up the likeness to each item of the history."""
         del query
-        if history.size == 0:
+        if history.items.size == 0:
             return None
-        scores: Floats = self._similarity[history].sum(0)
-        return scores
+        return scaled(model.content.scores(history.items, history.strength, len(model.items)))
+
+    def similar(self, model: Model, item: int) -> Floats:
+        """Take the nearest texts."""
+        return scaled(spread(*model.content.row(item), len(model.items)))
 
 
 class PersonaPart:
-    """What people of the same persona liked at this time of day; for strangers, what everybody likes."""
+    """What people of the same persona like at this time of day; for strangers, what everybody likes.
+
+    A user's persona is what they told, corrected by what they watched: some tell nothing, some tell wrong.
+    """
 
     name = "persona"
-    _PRIOR = 40.0
-    """Interactions that a persona must have at a time of day before its own taste outweighs the general one."""
 
-    def __init__(self, data: Dataset) -> None:
-        self._data = data
-        general = popularity(data)
-        counts = np.zeros((len(PERSONAS), len(DAYPARTS), len(data.items)), np.float32)
-        np.add.at(counts, (data.personas[data.users], data.dayparts, data.chosen), data.strength)
-        by_persona = counts.sum(1)
-        self._taste = _smooth(by_persona, general, self._PRIOR)
-        self._taste_at = _smooth(counts, self._taste[:, None, :], self._PRIOR)
-        self._general = general
+    def weight(self, model: Model) -> float:
+        """Return the weight of personas."""
+        return model.weights["persona"]
 
-    def score(self, query: Query, history: Indices) -> Floats | None:
-        """Return the taste of the user's persona, given or known."""
-        del history
+    def score(self, model: Model, query: Query, history: History) -> Floats:
+        """Mix the tastes of all personas by how likely the user has each."""
         if query.persona is not None:
-            persona = PERSONAS.index(query.persona)
+            chance = np.zeros(len(PERSONAS), np.float32)
+            chance[PERSONAS.index(query.persona)] = 1.0
+        elif history.items.size == 0 and query.profile.persona < 0:
+            return scaled(np.log(model.popularity))
         else:
-            user = self._data.user_index.get(query.user_id)
-            if user is None:
-                return self._general
-            persona = int(self._data.personas[user])
-        taste: Floats = self._taste[persona] if query.daypart is None else self._taste_at[persona, query.daypart]
-        return taste
+            chance = likely_personas(model, query.profile.persona, history.items)
+        taste = model.taste if query.daypart is None else model.taste_at[:, query.daypart]
+        return scaled(np.log(chance @ taste))
+
+    def similar(self, model: Model, item: int) -> None:
+        """Personas tell nothing about how like two items are."""
+        del model, item
 
 
-def tf_idf(texts: list[str]) -> Floats:
-    """Return unit vectors of texts, one a row, one column a word, weighted by how rare the word is.
+def likely_personas(model: Model, told: int, seen: Indices) -> Floats:
+    """Return how likely a user has each persona, by Bayes' rule; shape (personas,), sum 1.
 
     Args:
-        texts: Words separated by spaces.
-
-    Returns:
-        Shape (texts, words).
+        model: Has the lift of each item for each persona.
+        told: Index of the persona that the user told, or UNKNOWN.
+        seen: Items that the user has seen, taken as independent signs.
     """
-    vocabulary = {word: column for column, word in enumerate(sorted({word for text in texts for word in text.split()}))}
-    counts = np.zeros((len(texts), len(vocabulary)), np.float32)
-    for row, text in enumerate(texts):
-        for word in text.split():
-            counts[row, vocabulary[word]] += 1.0
-    # The smoothed form of scikit-learn's TfidfTransformer.
-    rarity = np.log((1.0 + len(texts)) / (1.0 + (counts > 0).sum(0))) + 1.0
-    weighted = counts * rarity.astype(np.float32)
-    vectors: Floats = weighted / np.maximum(np.linalg.norm(weighted, axis=1, keepdims=True), 1e-9)
-    return vectors
+    prior = np.full(len(PERSONAS), 1.0 / len(PERSONAS))
+    if told >= 0:
+        prior[:] = (1.0 - TRUST) / (len(PERSONAS) - 1)
+        prior[told] = TRUST
+    evidence = np.log(prior) + model.lift[:, seen].sum(axis=1)
+    chance = np.exp(evidence - evidence.max())
+    shares: Floats = (chance / chance.sum()).astype(np.float32)
+    return shares
 
 
-def _smooth(counts: Floats, prior: Floats, weight: float) -> Floats:
-    smoothed: Floats = (counts + weight * prior) / (counts.sum(-1, keepdims=True) + weight)
-    return smoothed
+def spread(items: Indices, weights: Floats, size: int) -> Floats:
+    """Return weights at the places of their items, 0 elsewhere; shape (size,)."""
+    scores = np.zeros(size, np.float32)
+    scores[items] = weights
+    return scores

@@ -3,69 +3,77 @@
 It is kept because control serves it until the rollout is done, and because it is what Phase 4 must beat.
 """
 
-import numpy as np
+import asyncio
+from collections.abc import Sequence
 
-from serin_recommendation.data import Dataset, Floats
-from serin_recommendation.engines.base import (
-    Clock,
-    Query,
-    Ranked,
-    Ranking,
-    barred_items,
-    best,
-    history_of,
-    popularity,
-)
-
-NEIGHBOURS = 60
-
-
-def neighbour_similarity(data: Dataset, neighbours: int = NEIGHBOURS) -> Floats:
-    """Return the cosine between items over users, only the nearest of each kept.
-
-    Args:
-        data: Interactions; each counts with its strength.
-        neighbours: Items kept for each item.
-
-    Returns:
-        Shape (items, items), zero diagonal, row i the neighbours of item i.
-    """
-    matrix = np.zeros((len(data.user_ids), len(data.items)), np.float32)
-    matrix[data.users, data.chosen] = data.strength
-    norms = np.linalg.norm(matrix, axis=0)
-    matrix /= np.where(norms > 0, norms, 1.0)
-    similarity: Floats = matrix.T @ matrix
-    np.fill_diagonal(similarity, 0.0)
-    kept = min(neighbours, len(data.items) - 1)
-    floor = np.partition(similarity, -kept, axis=1)[:, -kept]
-    similarity[similarity < floor[:, None]] = 0.0
-    return similarity
+from serin_recommendation.engines.base import History, Query, Ranked, Ranking, barred_items, best
+from serin_recommendation.engines.parts import spread
+from serin_recommendation.model import Model, ModelSource
 
 
 class ItemNeighboursEngine:
-    """Adds up, over what the user has seen, how near each other item is."""
+    """Adds up, over what the user has seen, how near each other item is (cosine over users).
+
+    Args:
+        watch: Gives the model to answer with.
+    """
 
     name = "phase3"
-    version = "phase3-neighbours-1"
+    code = "phase3-neighbours-2"
 
-    def __init__(self, data: Dataset) -> None:
-        self._data = data
-        self._similarity = neighbour_similarity(data)
-        self._popularity = popularity(data)
-        self._clock = Clock()
+    def __init__(self, watch: ModelSource) -> None:
+        self._watch = watch
+
+    @property
+    def version(self) -> str:
+        """Version of the code and of the model."""
+        return f"{self.code}+{self._watch.model.version}"
 
     @property
     def model_age(self) -> float:
         """Seconds since the model was made."""
-        return self._clock.age
+        return self._watch.age
+
+    def rank(self, model: Model, query: Query) -> Ranking:
+        """Return the nearest items; for an unknown user the most popular ones."""
+        history = History.of(model, query.profile)
+        cold = history.items.size == 0
+        part = "popularity" if cold else "neighbours"
+        scores = (
+            model.popularity if cold else model.neighbours.scores(history.items, history.strength, len(model.items))
+        )
+        chosen = best(scores, barred_items(model, history, query.exclusions), query.limit)
+        ranked = tuple(
+            Ranked(model.items[index], float(scores[index]), {part: float(scores[index])}) for index in chosen
+        )
+        return Ranking(ranked, f"{self.code}+{model.version}", cold_start=cold)
 
     async def recommend(self, query: Query) -> Ranking:
-        """Return the nearest items; for an unknown user the most popular ones."""
-        history = history_of(self._data, query.user_id)
-        cold = history.size == 0
-        part, scores = ("popularity", self._popularity) if cold else ("neighbours", self._similarity[history].sum(0))
-        chosen = best(scores, barred_items(self._data, history, query.exclusions), query.limit)
-        ranked = tuple(
-            Ranked(self._data.items[index], float(scores[index]), {part: float(scores[index])}) for index in chosen
+        """Return the nearest items. It takes less time than to hand it to a thread would."""
+        return self.rank(self._watch.model, query)
+
+    async def recommend_many(self, queries: Sequence[Query]) -> list[Ranking]:
+        """Return the nearest items for each, beside the event loop."""
+        model = self._watch.model
+        return await asyncio.to_thread(lambda: [self.rank(model, query) for query in queries])
+
+    def similar(self, item_id: str, limit: int) -> Ranking | None:
+        """Return the neighbours of an item."""
+        model = self._watch.model
+        item = model.index.get(item_id)
+        if item is None:
+            return None
+        items, weights = model.neighbours.row(item)
+        scores = spread(items, weights, len(model.items))
+        found = best(scores, model.find((item_id,)), limit)
+        return Ranking(
+            tuple(
+                Ranked(model.items[index], float(scores[index]), {"neighbours": float(scores[index])})
+                for index in found
+                if scores[index] > 0
+            ),
+            f"{self.code}+{model.version}",
         )
-        return Ranking(ranked, cold_start=cold)
+
+    def close(self) -> None:
+        """Nothing is held."""
