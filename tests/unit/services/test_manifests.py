@@ -67,3 +67,35 @@ def test_pods_are_restricted() -> None:
         "capabilities": {"drop": ["ALL"]},
     }
     assert "cpu" not in container["resources"]["limits"]
+
+
+def test_connections_of_all_pods_fit_into_the_database() -> None:
+    """In the middle of a rollout of both services 40 pods run; each holds its pool, and may migrate or seed beside it."""
+    [container] = COMMON["containers"]
+    values = {entry["name"]: entry.get("value") for entry in container["env"]}
+    each = int(values["SERIN_DATABASE_POOL_SIZE"]) + int(values["SERIN_DATABASE_POOL_OVERFLOW"]) + 1
+    server = documents("postgres")["StatefulSet", "postgres"]["spec"]["template"]["spec"]["containers"][0]
+    [most] = [int(value.partition("=")[2]) for value in server["args"] if value.startswith("max_connections=")]
+    # PostgreSQL keeps three for its superuser.
+    assert 40 * each <= most - 3
+
+
+JOBS = list(yaml.safe_load_all((FOLDER.parent / "components" / "migrations" / "jobs.yaml").read_text()))
+
+
+@pytest.mark.parametrize("job", JOBS, ids=lambda job: str(job["metadata"]["name"]))
+def test_a_migration_job_is_restricted_and_gets_no_requests(job: Any) -> None:
+    """It is as restricted as the pods of its service, runs the same image, and no Service selects it."""
+    service = job["metadata"]["name"].removesuffix("-migrate")
+    template = job["spec"]["template"]
+    [container] = template["spec"]["containers"]
+    found = documents(service)
+    [serving] = found["Deployment", service]["spec"]["template"]["spec"]["containers"]
+    [common] = COMMON["containers"]
+    assert template["spec"]["securityContext"] == COMMON["securityContext"]
+    assert container["securityContext"] == common["securityContext"]
+    assert template["spec"]["automountServiceAccountToken"] is False
+    assert container["image"] == serving["image"]
+    assert container["args"] == ["migrate", "up"]
+    selector = found["Service", service]["spec"]["selector"]
+    assert not selector.items() <= template["metadata"]["labels"].items()
