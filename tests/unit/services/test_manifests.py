@@ -70,7 +70,7 @@ def test_pods_are_restricted() -> None:
 
 
 def test_connections_of_all_pods_fit_into_the_database() -> None:
-    """In the middle of a rollout of both services 40 pods run; each holds its pool, and may migrate or seed beside it."""
+    """In the middle of a rollout of both services 40 pods run; each holds its pool, and may migrate beside it."""
     [container] = COMMON["containers"]
     values = {entry["name"]: entry.get("value") for entry in container["env"]}
     each = int(values["SERIN_DATABASE_POOL_SIZE"]) + int(values["SERIN_DATABASE_POOL_OVERFLOW"]) + 1
