@@ -11,5 +11,6 @@ uses the standard library alone.
 - `places`    where things are kept; `versions` what is built, read from the go.mod files
 - `host`      packages and kernel settings; `daemon` Docker's daemon; `source` pull or build
 - `binaries`  Go programs; `bases` stand-ins for usual images; `node` the kind node image
+- `gateway`   Envoy Gateway, off by default
 - `project`   Serin's own images; `kind` the cluster's life and what is loaded into it; `doctor` what is and isn't there
 """

@@ -12,7 +12,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tests.cluster import bases, binaries, daemon, doctor, host, kind, places, project, source, versions
+from tests.cluster import bases, binaries, daemon, doctor, gateway, host, kind, places, project, source, versions
 from tests.cluster.kind import NAME, NODE, Cluster
 from tests.cluster.shell import Shell, StepError, answer, duration, tail
 from tests.cluster.steps import Step, note_timing, only_one, run_steps, timings
@@ -107,6 +107,28 @@ def load(at: Places) -> int:
     return 0
 
 
+def add_gateway(at: Places) -> int:
+    """Build Envoy Gateway, put it into the cluster that runs, and wait until a Gateway answers on port 30080."""
+    # The programs come first: they take minutes, and need neither Docker nor a cluster.
+    if not source.pulls():
+        run_steps(gateway.build_steps(at), at)
+    else:
+        run_steps(binaries.steps(at, (gateway.RENDER,)), at)
+    _docker(at)
+    _supplied(bases.steps(at)[:1], at)
+    run_steps(gateway.steps(at), at)
+    print(
+        f"The Gateway answers on 127.0.0.1:30080: Envoy Gateway {gateway.release()}, Envoy {gateway.envoy_release()}."
+    )
+    return 0
+
+
+def gateway_programs(at: Places) -> int:
+    """Build Envoy Gateway's programs and nothing else: minutes, without Docker and without a cluster."""
+    run_steps(gateway.build_steps(at), at)
+    return 0
+
+
 def kubeconfig(at: Places) -> int:
     """Print the path of the cluster's kubeconfig."""
     print(at.kubeconfig)
@@ -163,6 +185,8 @@ COMMANDS: dict[str, tuple[Callable[[Places], int], bool]] = {  # what runs, and 
     "base-images": (base_images, True),
     "images": (images, True),
     "load": (load, True),
+    "gateway": (add_gateway, True),
+    "gateway-programs": (gateway_programs, True),
     "kubeconfig": (kubeconfig, False),
     "timings": (times, False),
     "doctor": (inspect, False),

@@ -108,7 +108,7 @@ def _wheels(places: Places, image: Image) -> Step:
         wheels_for = [*(f"manylinux_2_{minor}" for minor in GLIBC), "manylinux2014"]
         platforms = [f"--platform={kind}_{machine}" for kind in wheels_for]
         shell.run(
-            *_pip(),
+            *pip(),
             "download",
             "--require-hashes",
             "--only-binary=:all:",
@@ -171,7 +171,7 @@ def _build(places: Places, image: Image) -> Step:
     return Step(f"image-{image.name}", f"builds {image.tag}", 25, done, run)
 
 
-def _pip() -> list[str]:
+def pip() -> list[str]:
     """Return a pip that runs: this Python's, or that of the project's virtual environment."""
     if importlib.util.find_spec("pip"):
         return [sys.executable, "-m", "pip"]
