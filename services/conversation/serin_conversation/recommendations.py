@@ -9,6 +9,7 @@ that nothing here needs.)
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Final
 
 import aiohttp
@@ -150,7 +151,7 @@ class Recommendations:
             self._calls.labels("skipped").inc()
             raise UnavailableError("it did not answer before")
         with self._seconds.time():
-            return await self._watched(lambda: self._post(user_id))
+            return await self._watched(partial(self._post, user_id))
 
     async def _watched(self, ask: Callable[[], Awaitable[Items]]) -> Items:
         """Ask within the budget, and tell the breaker and the series how it ended."""

@@ -12,6 +12,7 @@ import httpx
 import pytest
 from fastapi import FastAPI
 
+from serin_conversation.main import ConversationSettings
 from serin_conversation.main import create_app as create_conversation
 from serin_recommendation.main import create_app as create_recommendation
 from serin_recommendation.settings import RecommendationSettings
@@ -82,6 +83,6 @@ def conversation(tmp_path: Path) -> Callable[..., AbstractAsyncContextManager[ht
 
     def start(**settings: Any) -> AbstractAsyncContextManager[httpx.AsyncClient]:
         database = DatabaseSettings(url=f"sqlite+aiosqlite:///{tmp_path / 'serin.db'}")
-        return serve(create_conversation(ServiceSettings(**settings), database))
+        return serve(create_conversation(ConversationSettings(**settings), database))
 
     return start
