@@ -13,6 +13,8 @@ from typing import Any
 
 import yaml
 
+from serin.controller.instruments import METRICS
+
 ROOT = Path(__file__).resolve().parents[1]
 CRD = ROOT / "crds/serin.dev_canaryexperiments.yaml"
 PAGE = ROOT / "docs/reference.md"
@@ -41,7 +43,22 @@ def page(crd: dict[str, Any]) -> str:
         parts[-1] += "".join(f"\n| {' | '.join(row)} |" for row in rows("", schema[name])) + "\n"
     parts.append("## What is refused\n\n| field | sentence |\n|---|---|")
     parts[-1] += "".join(f"\n| `{path}` | `{_cell(text)}` |" for path, text in rules("spec", schema["spec"])) + "\n"
+    parts.append(metrics())
     return "\n".join(parts)
+
+
+def metrics() -> str:
+    """Return the section on the operator's own metrics."""
+    found = ["## Metrics of the operator\n"]
+    found.append("On port 8080, path `/metrics`. Alerts on them: `manifests/monitoring/serin-rules.yml`.")
+    found.append("A dashboard for Grafana: `manifests/monitoring/dashboards/serin-operator.json`.\n")
+    found.append("| metric | type | labels | meaning |\n|---|---|---|---|")
+    for collector in vars(METRICS).values():
+        (family,) = collector.describe()
+        name = f"{family.name}_total" if family.type == "counter" else family.name
+        labels = ", ".join(f"`{label}`" for label in collector._labelnames)  # noqa: SLF001 - it has no public name
+        found[-1] += f"\n| `{name}` | {family.type} | {labels} | {_cell(family.documentation)} |"
+    return "\n".join(found) + "\n"
 
 
 def rows(path: str, node: dict[str, Any]) -> Iterator[tuple[str, str, str, str]]:

@@ -4,6 +4,7 @@ A rollback is one-way within a run, so that nobody promotes by accident what was
 """
 
 import argparse
+from typing import Any
 
 from serin.api.names import RETRY
 from serin.api.status import Phase
@@ -27,7 +28,7 @@ def next_retry(text: str) -> str:
 
 
 def _retry(where: Cluster, before: Experiment, options: argparse.Namespace) -> int:
-    change = {"metadata": {"annotations": {RETRY: next_retry(before.annotations.get(RETRY, ""))}}}
+    change: dict[str, Any] = {"metadata": {"annotations": {RETRY: next_retry(before.annotations.get(RETRY, ""))}}}
     if before.obj["spec"].get("abort"):
         # Aborted for good would be aborted again at its first look.
         change["spec"] = {"abort": False}

@@ -2,5 +2,5 @@
 
 Map: `main` start and stop, `handlers` kopf's watches, `store` the latest objects, `sync` lists beside the watches,
 `scheduler` whose turn it is, `observe` the picture for a decision, `act` its effects, `reconcile` the five lines that
-join them, `health` probes and metrics.
+join them, `instruments` the operator's own metrics, `health` probes and the page with them.
 """

@@ -1,62 +1,16 @@
 """Probes and metrics of the operator itself, on one port."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 from aiohttp import web
-from prometheus_client import REGISTRY, Counter, Gauge, Histogram, generate_latest
+from prometheus_client import REGISTRY, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 
+from serin.controller.instruments import METRICS
 from serin.controller.store import Store
-from serin.engine.decision import Decision
-from serin.engine.observation import LookResult, Unmeasured
 
 _STUCK = 60.0
-_LAGS = (1, 2.5, 5, 10, 15, 20, 30, 45, 60, 120, 300, 900, 3600)
-
-
-class Metrics:
-    """What the operator says about itself."""
-
-    def __init__(self) -> None:
-        self.api = Counter("serin_api_requests_total", "Calls to the API server", ["verb", "resource", "code"])
-        self.experiments = Gauge("serin_experiments", "Experiments by phase", ["phase"])
-        self.duration = Histogram("serin_reconcile_duration_seconds", "Duration of one look at one experiment")
-        self.decisions = Counter("serin_decisions_total", "Decisions by their reason", ["reason"])
-        self.looks = Counter("serin_looks_total", "Looks of one service, by what they gave", ["result"])
-        self.lag = Histogram("serin_look_lag_seconds", "From the end of a look until it was counted", buckets=_LAGS)
-        self.leader = Gauge("serin_leader", "1 while this process holds the Lease")
-
-    def called(self, verb: str, resource: str, status: int, seconds: float) -> None:
-        """One call to the API server."""
-        del seconds
-        self.api.labels(verb, resource, str(status)).inc()
-
-    def decided(self, decision: Decision) -> None:
-        """One decision."""
-        self.decisions.labels(decision.status.reason or str(decision.status.phase)).inc()
-
-    def looked(self, looks: Sequence[LookResult], now: float) -> None:
-        """Looks that were asked for at the Unix time `now`."""
-        for look in looks:
-            for counts in look.services.values():
-                result = counts.failure.value if isinstance(counts, Unmeasured) else "Counted"
-                self.looks.labels(result).inc()
-        if looks:
-            self.lag.observe(now - looks[-1].ends_at)
-
-    def reconciled(self, seconds: float) -> None:
-        """One look."""
-        self.duration.observe(seconds)
-
-    def count(self, store: Store) -> None:
-        """Experiments by phase, at a scrape."""
-        self.experiments.clear()
-        for experiment in store.experiments:
-            self.experiments.labels((experiment.get("status") or {}).get("phase", "Pending")).inc()
-
-
-METRICS = Metrics()
 
 
 async def serve(

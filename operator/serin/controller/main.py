@@ -16,7 +16,8 @@ import uvloop
 
 from serin.controller.act import Actor
 from serin.controller.handlers import registry
-from serin.controller.health import METRICS, serve
+from serin.controller.health import serve
+from serin.controller.instruments import METRICS
 from serin.controller.observe import Observer
 from serin.controller.reconcile import Reconciler
 from serin.controller.scheduler import Scheduler
@@ -74,7 +75,7 @@ async def _run(settings: Settings) -> int:
     kube.on_call = METRICS.called
     lease = LeaderLease(kube, settings.home, "serin", settings.identity)
     with ThreadPoolExecutor(max_workers=16, thread_name_prefix="kube") as executor:
-        source, store = MetricsSource(), Store()
+        source, store = MetricsSource(on_query=METRICS.queried), Store()
         deployments, router = Deployments(kube), Routers(kube)
         observer = Observer(store, deployments, router, source, executor)
         actor = Actor(kube, deployments, router)

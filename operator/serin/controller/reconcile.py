@@ -13,7 +13,7 @@ from serin.api.names import API_VERSION, FINALIZER, PLURAL
 from serin.api.spec import InvalidSpecError, Spec, parse_spec
 from serin.api.status import Phase, Status, merge_patch, parse_status, status_to_json
 from serin.controller.act import Actor
-from serin.controller.health import METRICS
+from serin.controller.instruments import METRICS
 from serin.controller.observe import Observer, target
 from serin.controller.scheduler import due_look, jittered
 from serin.controller.store import Key, Store, names_of
@@ -84,15 +84,20 @@ class Reconciler:
         spec = in_force(asked, status, finalizer=FINALIZER in obj["metadata"].get("finalizers", ()))
         readable = asked if isinstance(asked, Spec) else None
         self._measure(key, obj, readable if spec is asked else None, status)
-        observation = await self.observer.observe(obj, spec, status, now, asked=spec is asked)
-        decision = decide(asked, status, observation, now)
+        with METRICS.part("observe"):
+            observation = await self.observer.observe(obj, spec, status, now, asked=spec is asked)
+        with METRICS.part("decide"):
+            decision = decide(asked, status, observation, now)
         METRICS.looked(observation.looks, time.time())
         METRICS.decided(decision)
-        obj = await self._intend(key, obj, decision, checkpoint(readable, len(self.store.experiments)))
-        if obj is None:
+        with METRICS.part("write"):
+            written = await self._intend(key, obj, decision, checkpoint(readable, len(self.store.experiments)))
+        if written is None:
             return 0.2
-        await self._report(obj, decision)
-        await self._act(obj, spec, decision)
+        with METRICS.part("report"):
+            await self._report(written, decision)
+        with METRICS.part("act"):
+            await self._act(written, spec, decision)
         METRICS.reconciled(time.monotonic() - begun)
         return self._next(decision, readable, now)
 

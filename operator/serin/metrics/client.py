@@ -6,7 +6,9 @@ loop must not wait for a slow Prometheus.
 
 import asyncio
 import re
+import time
 from collections import OrderedDict
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -27,6 +29,9 @@ waits for its turn does not yet use up its time."""
 _GRACE: Final = 2.0
 _QUOTED: Final = 300
 _SECRET: Final = re.compile(r"(?i)(bearer|basic)\s+\S+|(token|password|secret|api_?key)=[^\s&\"']+|//[^/@\s]+@")
+
+
+QueryObserver = Callable[[str, float], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,10 +91,14 @@ class Client:
     Args:
         executor: threads to ask in; None makes sixteen, which `close` ends.
         timeout: seconds until a query is given up.
+        on_query: told (`Answered` or the failure, seconds) after each query.
     """
 
-    def __init__(self, executor: ThreadPoolExecutor | None, timeout: float) -> None:
+    def __init__(
+        self, executor: ThreadPoolExecutor | None, timeout: float, on_query: QueryObserver | None = None
+    ) -> None:
         self.timeout = timeout
+        self._on_query = on_query
         self._own = executor is None
         self._executor = executor or ThreadPoolExecutor(_THREADS, thread_name_prefix="prometheus")
         self._clients: OrderedDict[str, _Server] = OrderedDict()
@@ -98,12 +107,17 @@ class Client:
         """The instant vector of `promql` at the Unix time `at`, or why there is none."""
         server = self._server(address)
         async with server.free:
-            loop = asyncio.get_running_loop()
+            begun, loop = time.monotonic(), asyncio.get_running_loop()
+            answer: list[Row] | Unmeasured
             try:
                 work = loop.run_in_executor(self._executor, self._ask, server.client, promql, at)
-                return await asyncio.wait_for(work, self.timeout + _GRACE)
+                answer = await asyncio.wait_for(work, self.timeout + _GRACE)
             except Exception as error:  # noqa: BLE001 - whatever the library raises is a failed measurement
-                return classify(error, address, self.timeout)
+                answer = classify(error, address, self.timeout)
+            if self._on_query is not None:
+                verdict = answer.failure.value if isinstance(answer, Unmeasured) else "Answered"
+                self._on_query(verdict, time.monotonic() - begun)
+            return answer
 
     def close(self) -> None:
         """Ends connections and own threads; a query under way is not waited for."""

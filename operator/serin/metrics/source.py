@@ -16,7 +16,7 @@ from typing import Final
 from serin.api.spec import Metrics, PrometheusRef
 from serin.engine.observation import MeasurementFailure, ServiceCounts, Unmeasured
 from serin.metrics import queries
-from serin.metrics.client import Client, Row
+from serin.metrics.client import Client, QueryObserver, Row
 from serin.metrics.rows import Answer, Target, Variant, service_counts, variant_of
 
 __all__ = ["MetricsSource", "Target"]
@@ -46,10 +46,16 @@ class MetricsSource:
     Args:
         executor: threads for the client library; None makes sixteen.
         timeout: seconds that one query may take.
+        on_query: told (`Answered` or the failure, seconds) after each query.
     """
 
-    def __init__(self, executor: ThreadPoolExecutor | None = None, timeout: float = 10.0) -> None:
-        self._client = Client(executor, timeout)
+    def __init__(
+        self,
+        executor: ThreadPoolExecutor | None = None,
+        timeout: float = 10.0,
+        on_query: QueryObserver | None = None,
+    ) -> None:
+        self._client = Client(executor, timeout, on_query)
         self._shared: OrderedDict[_Key, list[_Shared]] = OrderedDict()
 
     async def look(

@@ -1,0 +1,133 @@
+"""The metrics of the operator itself: what somebody who runs it asks when experiments are late, stuck or blind.
+
+docs/reference.md lists them; it is made from here.
+"""
+
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, Literal
+
+from prometheus_client import Counter, Gauge, Histogram
+
+from serin.api.status import Status
+from serin.controller.store import Store
+from serin.engine.decision import Decision
+from serin.engine.observation import LookResult, Unmeasured
+
+Part = Literal["observe", "decide", "write", "report", "act"]
+
+_LAGS = (1, 2.5, 5, 10, 15, 20, 30, 45, 60, 120, 300, 900, 3600)
+_QUICK = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
+
+
+class Metrics:
+    """What the operator says about itself."""
+
+    def __init__(self) -> None:
+        self.experiments = Gauge("serin_experiments", "Experiments by phase.", ["phase"])
+        self.stalled = Gauge("serin_experiments_stalled", "Experiments with condition Stalled: somebody must act.")
+        self.info = Gauge(
+            "serin_experiment_info",
+            "1 for each experiment that has not ended, with where it is and what its guardrails say.",
+            ["namespace", "name", "phase", "reason", "verdict"],
+        )
+        self.leader = Gauge("serin_leader", "1 while this process holds the Lease.")
+        self.decisions = Counter(
+            "serin_decisions_total", "Looks at an experiment by the reason that the deciding rule gave.", ["reason"]
+        )
+        self.events = Counter(
+            "serin_events_total", "Events, by their type and reason: one for each transition.", ["type", "reason"]
+        )
+        self.looks = Counter(
+            "serin_looks_total", "Looks of one service by what they gave: Counted, or why nothing.", ["result"]
+        )
+        self.lag = Histogram(
+            "serin_look_lag_seconds", "From the end of a look until it was counted; half an interval at least.",
+            buckets=_LAGS,
+        )  # fmt: skip
+        self.duration = Histogram("serin_reconcile_duration_seconds", "Duration of one look at one experiment.")
+        self.parts = Histogram(
+            "serin_look_part_duration_seconds",
+            "Duration of a part of a look: observe (with the measurements), decide, write, report, act.",
+            ["part"],
+            buckets=_QUICK,
+        )
+        self.api = Counter(
+            "serin_api_requests_total",
+            "Calls to the API server by HTTP status; 0 is a call without an answer.",
+            ["verb", "resource", "code"],
+        )
+        self.api_duration = Histogram(
+            "serin_api_request_duration_seconds", "Duration of calls to the API server.", ["verb"], buckets=_QUICK
+        )
+        self.queries = Counter(
+            "serin_prometheus_queries_total",
+            "Queries to Prometheus by verdict: Answered, or the failure that was a measurement's.",
+            ["verdict"],
+        )
+        self.query_duration = Histogram(
+            "serin_prometheus_query_duration_seconds",
+            "Duration of queries to Prometheus, without waiting for a turn.",
+            buckets=_QUICK,
+        )
+
+    def called(self, verb: str, resource: str, status: int, seconds: float) -> None:
+        """One call to the API server."""
+        self.api.labels(verb, resource, str(status)).inc()
+        self.api_duration.labels(verb).observe(seconds)
+
+    def queried(self, verdict: str, seconds: float) -> None:
+        """One query to Prometheus."""
+        self.queries.labels(verdict).inc()
+        self.query_duration.observe(seconds)
+
+    def decided(self, decision: Decision) -> None:
+        """One decision."""
+        self.decisions.labels(decision.status.reason or str(decision.status.phase)).inc()
+        for note in decision.events:
+            self.events.labels(note.type, note.reason).inc()
+
+    def looked(self, looks: Sequence[LookResult], now: float) -> None:
+        """Looks that were asked for at the Unix time `now`."""
+        for look in looks:
+            for counts in look.services.values():
+                result = counts.failure.value if isinstance(counts, Unmeasured) else "Counted"
+                self.looks.labels(result).inc()
+        if looks:
+            self.lag.observe(now - looks[-1].ends_at)
+
+    def reconciled(self, seconds: float) -> None:
+        """One look."""
+        self.duration.observe(seconds)
+
+    @contextmanager
+    def part(self, name: Part) -> Iterator[None]:
+        """Times a part of a look, also one that fails."""
+        begun = time.monotonic()
+        try:
+            yield
+        finally:
+            self.parts.labels(name).observe(time.monotonic() - begun)
+
+    def count(self, store: Store) -> None:
+        """What the store holds, at a scrape."""
+        self.experiments.clear()
+        self.info.clear()
+        stalled = 0
+        for experiment in store.experiments:
+            meta, status = experiment["metadata"], experiment.get("status") or {}
+            phase = status.get("phase", "Pending")
+            self.experiments.labels(phase).inc()
+            stalled += _is_stalled(status)
+            if not status.get("endedAt"):
+                verdict = status.get("verdict", Status().verdict)
+                self.info.labels(meta["namespace"], meta["name"], phase, status.get("reason", ""), str(verdict)).set(1)
+        self.stalled.set(stalled)
+
+
+def _is_stalled(status: dict[str, Any]) -> bool:
+    return any(each["type"] == "Stalled" and each["status"] == "True" for each in status.get("conditions", ()))
+
+
+METRICS = Metrics()
