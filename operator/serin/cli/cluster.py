@@ -91,6 +91,15 @@ class Cluster:
         """
         return Experiment(json.loads(self._run("get", f"{PLURAL}.{GROUP}", name, "--output=json")))
 
+    def read(self, *words: str) -> dict[str, Any]:
+        """What `kubectl get` shows of anything else, as JSON.
+
+        Raises:
+            ClusterError: there is none, or the cluster can't be reached.
+        """
+        found: dict[str, Any] = json.loads(self._run("get", *words, "--output=json"))
+        return found
+
     def patch(self, before: Experiment, change: dict[str, Any]) -> Experiment:
         """Merges `change` into the very object that was read; the object after it.
 

@@ -11,6 +11,11 @@ _EXIT_CODES: Final = (
     " 4 Serin did not answer in time."
 )
 
+_WHOIS_CODES: Final = (
+    "Exit codes: 0 the variant is known for each service, 1 the cluster refused or could not be reached, 2 a service is"
+    " split by the request."
+)
+
 
 @dataclass(frozen=True, slots=True)
 class Verb:
@@ -29,6 +34,7 @@ VERBS: Final = (
         "what an experiment would do and when, without a cluster",
         "Exit codes: 0 promoted, 2 bad input, 3 rolled back, 4 neither within three times its plan.",
     ),
+    Verb("whois", "serin.cli.whois", "which variant a user is served by, and why", _WHOIS_CODES),
     Verb("retry", "serin.cli.retry", "try again after a rollback, or from the beginning", _EXIT_CODES),
     Verb("approve", "serin.cli.approve", "let an experiment with Manual approval be promoted", _EXIT_CODES),
     Verb("pause", "serin.cli.switches", "freeze an experiment at its weight; guardrails still roll back", _EXIT_CODES),

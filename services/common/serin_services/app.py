@@ -50,7 +50,7 @@ def build(
         metrics,
         caches=Caches(metrics.registry),
         background=Background(metrics.registry),
-        assignment=Assignment(settings.variant, metrics.registry),
+        assignment=Assignment(settings.variant, metrics.registry, service),
     )
     planned = faults.Faults.of(settings)
     middleware = [

@@ -18,14 +18,22 @@ VARIANT_HEADER: Final = "x-variant"
 """What the gateway adds for the backend that it chose."""
 WEIGHT_HEADER: Final = "x-canary-weight"
 """Percent of users that the canary has, when the gateway says so."""
+SALT_HEADER: Final = "x-salt-"
+"""With the service's name behind it: the salt that the gateway hashes behind the user, when there is one."""
 
 _CANARY: Final = "canary"
 _KINDS: Final = ("variant", "bucket", "user")
 
 
-def bucket(user_id: str) -> int:
-    """Return the bucket of a user, 0 to 99: xxh64 with seed 0, as Envoy's consistent hash of a header computes it."""
-    return xxhash.xxh64_intdigest(user_id.encode(), seed=0) % BUCKETS
+def bucket(user_id: str, salt: str = "") -> int:
+    """Return the bucket of a user, 0 to 99: xxh64 with seed 0, as Envoy's consistent hash of headers computes it.
+
+    A second header, the salt of an experiment, is folded in as Envoy does it: rotate left by one bit, then xor.
+    """
+    number = xxhash.xxh64_intdigest(user_id.encode(), seed=0)
+    if salt:
+        number = ((number << 1 | number >> 63) & 0xFFFF_FFFF_FFFF_FFFF) ^ xxhash.xxh64_intdigest(salt.encode(), seed=0)
+    return number % BUCKETS
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,10 +55,12 @@ class Assignment:
     Args:
         variant: Variant of this process.
         registry: Where the series go.
+        service: Name of the service, for the header of its salt.
     """
 
-    def __init__(self, variant: str, registry: CollectorRegistry) -> None:
+    def __init__(self, variant: str, registry: CollectorRegistry, service: str = "") -> None:
         self._variant = variant
+        self._salt_header = f"{SALT_HEADER}{service}"
         self._assignments = Counter(
             "serin_assignments_total",
             "Requests by whether the gateway's choice agrees.",
@@ -73,7 +83,7 @@ class Assignment:
             user_id: The user that the request is about.
         """
         hashed = headers.get(USER_HEADER)
-        number = bucket(user_id)
+        number = bucket(user_id, headers.get(self._salt_header, ""))
         chosen, weight = headers.get(VARIANT_HEADER), _percent(headers.get(WEIGHT_HEADER))
         wrong = {
             "variant": chosen is not None and chosen != self._variant,
