@@ -72,13 +72,15 @@ class MetricLabels(_Struct, frozen=True):
     """The names of the labels that tell series apart.
 
     The value of `namespace` is the experiment's namespace, that of `service` the service's name in the experiment,
-    that of `variant` either the role (`control`, `canary`) or the Deployment's name.
+    that of `variant` either the role (`control`, `canary`) or the Deployment's name. `pod` tells pods apart; it is
+    asked for only in the history before a run.
     """
 
     namespace: str = "namespace"
     service: str = "service"
     variant: str = "variant"
     code: str = "code"
+    pod: str = "pod"
 
 
 class Metrics(_Struct, frozen=True):

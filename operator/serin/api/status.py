@@ -88,6 +88,8 @@ class ServiceStatus(_Struct, frozen=True):
     observed_weight: float | None = None
     ready: str = ""
     guardrails: tuple[GuardrailStatus, ...] = ()
+    history: str = ""
+    """What is known of the noise between equal versions, and from how many hours."""
     control: str = ""
     canary: str = ""
     """The Deployments of the run: whatever the spec says later, these are the ones that get their state back."""

@@ -13,8 +13,9 @@ from serin.api.names import CANARY, CONTROL, FINALIZER
 from serin.api.spec import Service, Spec
 from serin.api.status import TERMINAL, Phase, Status
 from serin.controller.store import Key, Store, deployment_names, key_of, names_of
-from serin.engine import record, run
+from serin.engine import history, record, run
 from serin.engine.observation import (
+    History,
     LookResult,
     Observation,
     Problem,
@@ -99,8 +100,10 @@ class Observer:
         services = await self._services(obj, spec, status) if spec is not None else ()
         looks: tuple[LookResult, ...] = ()
         problems: tuple[Problem, ...] = ()
+        before: dict[str, History | Unmeasured] = {}
         if spec is not None and asked and "deletionTimestamp" not in meta:
             problems = await self._problems(obj, spec, status)
+            before = await self._history(obj, spec, status, now)
             looks = await self._looks(obj, spec, status, now)
         return Observation(
             uid=meta["uid"],
@@ -113,6 +116,7 @@ class Observer:
             services=services,
             problems=problems,
             looks=looks,
+            history=before,
         )
 
     def forget(self, key: Key) -> None:
@@ -215,6 +219,17 @@ class Observer:
             if any(isinstance(each, Unmeasured) and each.failure.passes for each in counts):
                 break
         return tuple(found)
+
+    async def _history(
+        self, obj: dict[str, Any], spec: Spec, status: Status, now: float
+    ) -> dict[str, History | Unmeasured]:
+        """Control's day before the run, once a run: the first stage does not begin without having asked for it."""
+        if run.position(status) is not Phase.PREPARING:
+            return {}
+        wanted = [each for each in spec.services if history.key(each.name) not in status.checkpoint]
+        targets = (target(obj, spec, each, status) for each in wanted)
+        found = await asyncio.gather(*(self.source.history(each, now) for each in targets))
+        return {each.name: one for each, one in zip(wanted, found, strict=True)}
 
     def _everyone(self) -> Sequence[Target]:
         """The targets of all experiments that count now, so that one query serves them all."""

@@ -16,6 +16,7 @@ from serin.engine import phases, record, run
 from serin.engine.conditions import significant, with_conditions, with_transition
 from serin.engine.decision import AddFinalizer, Decision, EventNote, RemoveFinalizer
 from serin.engine.evidence import Counted, count_looks, worst
+from serin.engine.history import histories, with_history
 from serin.engine.observation import Observation
 from serin.engine.rules import Case
 from serin.engine.wording import brief, length, timestamp, unix
@@ -61,6 +62,7 @@ def decide(spec: Spec | InvalidSpecError, status: Status, observation: Observati
     stale = status.stale_approval if observation.annotations.get(APPROVE) == status.stale_approval else ""
     status = msgspec.structs.replace(status, observed_generation=observation.generation, stale_approval=stale)
     status = run.with_services(spec, status, observation)
+    status = with_history(status, observation)
     status, drift = _noticed(status, observation, now)
     observation = _fresh(status, observation)
     status, counted = _count(spec, status, observation)
@@ -85,7 +87,8 @@ def _noticed(status: Status, seen: Observation, now: float) -> tuple[Status, tup
         text = "the split was changed by somebody else; Serin sets it again and counts from then on"
         return status, (EventNote("Warning", "SplitChanged", text),)
     services = tuple(msgspec.structs.replace(each, control_template=_template(each, seen)) for each in status.services)
-    status = msgspec.structs.replace(status, services=services, checkpoint={}, stage_seconds=0.0)
+    kept = histories(status.checkpoint)
+    status = msgspec.structs.replace(status, services=services, checkpoint=kept, stage_seconds=0.0)
     text = f"control of {', '.join(rolled)} was rolled by somebody else; evidence and the stage start again"
     return status, (EventNote("Warning", "ControlChanged", text),)
 

@@ -10,6 +10,7 @@ from typing import Final, TypeAlias
 
 from serin.api.spec import Spec
 from serin.api.status import GuardrailStatus, VerdictName
+from serin.engine.history import latency_dispersion, rate_dispersion
 from serin.engine.observation import LookResult, ServiceCounts, Unmeasured, VariantCounts
 from serin.engine.shown import ERROR_RATE, LATENCY, brief, rule, shown
 from serin.stats import (
@@ -93,7 +94,9 @@ def rate_config(spec: Spec, name: str, dispersion: Dispersion) -> RateConfig:
     )
 
 
-def latency_config(spec: Spec, edges: tuple[float, ...], dispersion: Dispersion) -> LatencyConfig:
+def latency_config(
+    spec: Spec, edges: tuple[float, ...], dispersion: Dispersion | tuple[Dispersion, ...]
+) -> LatencyConfig:
     """The test of P95 on the buckets of one histogram."""
     limits = spec.guardrails.latency_p95
     return LatencyConfig(
@@ -236,11 +239,11 @@ class _Tests:
                 if not canary.edges:
                     continue
                 edges, within = canary.edges, control.within or (0,) * len(canary.edges)
-                config = latency_config(self._spec, edges, Dispersion())
+                config = latency_config(self._spec, edges, latency_dispersion(self._kept, service, edges))
                 one = LatencyLook(seconds, edges, within, canary.within, control.timed, canary.timed, baking=baking)
             else:
                 old, new = _rate_counts(control, name), _rate_counts(canary, name)
-                config = rate_config(self._spec, name, Dispersion())
+                config = rate_config(self._spec, name, rate_dispersion(self._kept, service, name))
                 one = Look(seconds, *old, *new, baking=baking)
             yield (service, name), config, self._state((service, name), config), one
 

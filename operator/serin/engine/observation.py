@@ -6,7 +6,6 @@ Deployment is None, a failed measurement is an `Unmeasured` with its kind. The r
 
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,6 +150,34 @@ class LookResult:
 
 
 @dataclass(frozen=True, slots=True)
+class HistoryBlock:
+    """Twenty minutes of control before the run, its pods split in two halves; a pair has a value for each."""
+
+    requests: tuple[int, int]
+    errors: tuple[int, int]
+    within: tuple[tuple[int, ...], tuple[int, ...]]
+    """Requests within each edge, cumulative."""
+    timed: tuple[int, int]
+
+
+@dataclass(frozen=True, slots=True)
+class History:
+    """What control did before the run: how much two halves of one version differ beyond chance."""
+
+    seconds: float
+    """Length of a block."""
+    edges: tuple[float, ...]
+    """In seconds, ascending, without +Inf."""
+    blocks: tuple[HistoryBlock, ...]
+    """Oldest first; those in which a half had no request are left out."""
+
+    @property
+    def hours(self) -> float:
+        """How much there is."""
+        return len(self.blocks) * self.seconds / 3600
+
+
+@dataclass(frozen=True, slots=True)
 class Observation:
     """All that `decide` knows beside spec, status and the time."""
 
@@ -167,8 +194,8 @@ class Observation:
     Accepted=False."""
     looks: tuple[LookResult, ...] = ()
     """Looks since `status.countedUntil`, oldest first."""
-    dispersion: dict[str, Any] = field(default_factory=dict)
-    """`serin.stats.Dispersion` by `service/guardrail`, from history; absent: the cautious default."""
+    history: dict[str, History | Unmeasured] = field(default_factory=dict)
+    """By service, while it is needed: once a run, before its first stage."""
 
     def service(self, name: str) -> ServiceObservation:
         """The service called `name`.

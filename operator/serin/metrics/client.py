@@ -11,8 +11,9 @@ from collections import OrderedDict
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from http import HTTPStatus
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 from urllib.parse import urlsplit
 
 import requests
@@ -20,6 +21,8 @@ from prometheus_api_client import PrometheusConnect
 from urllib3.util.retry import Retry
 
 from serin.engine.observation import MeasurementFailure, Unmeasured
+
+_T = TypeVar("_T")
 
 _CLIENTS: Final = 64
 _THREADS: Final = 16
@@ -40,6 +43,23 @@ class Row:
 
     labels: dict[str, str]
     value: float
+
+
+@dataclass(frozen=True, slots=True)
+class Series:
+    """One element of a range vector: values by Unix time."""
+
+    labels: dict[str, str]
+    values: dict[float, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Range:
+    """The evaluations of a range query: at `start`, every `step` seconds, until `end` (Unix seconds)."""
+
+    start: float
+    end: float
+    step: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,12 +125,19 @@ class Client:
 
     async def query(self, address: str, promql: str, at: float) -> list[Row] | Unmeasured:
         """The instant vector of `promql` at the Unix time `at`, or why there is none."""
+        return await self._run(address, self._ask, promql, at)
+
+    async def query_range(self, address: str, promql: str, over: Range) -> list[Series] | Unmeasured:
+        """The range vector of `promql`, or why there is none."""
+        return await self._run(address, self._ask_range, promql, over)
+
+    async def _run(self, address: str, ask: Callable[..., list[_T]], *args: Any) -> list[_T] | Unmeasured:
         server = self._server(address)
         async with server.free:
             begun, loop = time.monotonic(), asyncio.get_running_loop()
-            answer: list[Row] | Unmeasured
+            answer: list[_T] | Unmeasured
             try:
-                work = loop.run_in_executor(self._executor, self._ask, server.client, promql, at)
+                work = loop.run_in_executor(self._executor, ask, server.client, *args)
                 answer = await asyncio.wait_for(work, self.timeout + _GRACE)
             except Exception as error:  # noqa: BLE001 - whatever the library raises is a failed measurement
                 answer = classify(error, address, self.timeout)
@@ -147,13 +174,21 @@ class Client:
             self._clients.popitem(last=False)[1].client.close()
         return self._clients[address]
 
+    def _params(self) -> dict[str, str]:
+        # Thanos then fails instead of leaving out stores; Prometheus ignores it.
+        return {"timeout": f"{self.timeout:g}s", "partial_response": "false"}
+
+    def _ask_range(self, client: PrometheusConnect, promql: str, over: Range) -> list[Series]:
+        start, end = (datetime.fromtimestamp(at, UTC) for at in (over.start, over.end))
+        data: Any = client.custom_query_range(
+            promql, start, end, f"{over.step:g}", params=self._params(), timeout=self.timeout
+        )
+        return [
+            Series(dict(item["metric"]), {float(at): float(value) for at, value in item["values"]}) for item in data
+        ]
+
     def _ask(self, client: PrometheusConnect, promql: str, at: float) -> list[Row]:
-        params = {
-            "time": f"{at:.3f}",
-            "timeout": f"{self.timeout:g}s",
-            # Thanos then fails instead of leaving out stores; Prometheus ignores it.
-            "partial_response": "false",
-        }
+        params = {"time": f"{at:.3f}", **self._params()}
         data: Any = client.custom_query(promql, params=params, timeout=self.timeout)
         return [Row(dict(item["metric"]), float(item["value"][1])) for item in data]
 
@@ -193,8 +228,8 @@ def _refuse(response: requests.Response) -> None:
         partial = re.search(r"(?i)partial|unavailable|no store|fetch series|receive series", said)
         failure = MeasurementFailure.PARTIAL if partial else MeasurementFailure.WARNINGS
         raise AnswerError(failure, f"answered with warnings: {said}")
-    if body.get("status") != "success" or (body.get("data") or {}).get("resultType") != "vector":
-        raise AnswerError(MeasurementFailure.CLIENT_ERROR, "answered with something else than an instant vector")
+    if body.get("status") != "success" or (body.get("data") or {}).get("resultType") not in {"vector", "matrix"}:
+        raise AnswerError(MeasurementFailure.CLIENT_ERROR, "answered with something else than a vector")
 
 
 def _words(text: str) -> str:

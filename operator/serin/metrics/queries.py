@@ -81,17 +81,24 @@ def span(seconds: float) -> str:
     return f"{max(1, round(seconds * 1000))}ms"
 
 
-def count(series: str, seconds: float, by: Iterable[str]) -> str:
+def count(series: str, seconds: float, by: Iterable[str], grouped: tuple[str, str, str] | None = None) -> str:
     """What the counters of `series` rose by in the last `seconds`, summed by labels.
 
     `increase()` extrapolates and gives fractions; this is exact. Per pod it is the last sample in the window minus
     the last one before the window. The windows of successive looks adjoin, so the counts add up to what the pods
     counted, also over a failed scrape. A value below its baseline is a restart, and a pod without baseline is new:
     both count from zero. A pod without a sample in the window gives nothing, which is how a stale one is noticed.
+
+    `grouped` is (label, from, pattern): the sum may then also be by a new label, which holds what the first group of
+    the RE2 pattern finds in the label `from`.
     """
     end = f"last_over_time({series}[{span(seconds)}])"
     base = f"last_over_time({series}[{span(BASELINE_SECONDS)}] offset {span(seconds)})"
-    return f"sum by ({_names(by)}) ((({end} - {base}) >= 0) or {end})"
+    counted = f"(({end} - {base}) >= 0) or {end}"
+    if grouped is not None:
+        new, source, pattern = grouped
+        counted = f'label_replace({counted}, "{label(new)}", "$1", "{label(source)}", {string(pattern)})'
+    return f"sum by ({_names(by)}) ({counted})"
 
 
 def present(series: str, seconds: float, by: Iterable[str], within: float = PRESENT_SECONDS) -> str:

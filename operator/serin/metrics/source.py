@@ -14,9 +14,10 @@ from itertools import chain
 from typing import Final
 
 from serin.api.spec import Metrics, PrometheusRef
-from serin.engine.observation import MeasurementFailure, ServiceCounts, Unmeasured
+from serin.engine.observation import History, MeasurementFailure, ServiceCounts, Unmeasured
 from serin.metrics import queries
 from serin.metrics.client import Client, QueryObserver, Row
+from serin.metrics.history import read_history
 from serin.metrics.rows import Answer, Target, Variant, service_counts, variant_of
 
 __all__ = ["MetricsSource", "Target"]
@@ -78,6 +79,10 @@ class MetricsSource:
     async def instant(self, ref: PrometheusRef, promql: str, at: float | None = None) -> list[Row] | Unmeasured:
         """One query that nobody shares, at a Unix time or now."""
         return await self._client.query(ref.address, promql, time.time() if at is None else at)
+
+    async def history(self, target: Target, until: float) -> History | Unmeasured:
+        """The day of control before the Unix time `until`, its pods split in two."""
+        return await read_history(self._client, target, until)
 
     def close(self) -> None:
         """Ends what is under way, connections and threads."""

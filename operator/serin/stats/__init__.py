@@ -5,6 +5,7 @@ Guardrails ask about harm at every look, so they must stay right under continuou
 * `start`, `update`, `judge`: the streaming test of one guardrail of one service. `update_all`: of many at once.
 * `encode`, `decode`: its state as a short text, to go on after a restart.
 * `RateConfig`, `LatencyConfig`, `Dispersion`: what is fixed before a run.
+* `dispersion_of`: what the time before a run says about noise.
 * `Look`, `LatencyLook`: what is counted. `Evidence`, `Verdict`, `Rule`: what is answered.
 
 The methods are explained in docs/design/statistics.md.
@@ -12,6 +13,7 @@ The methods are explained in docs/design/statistics.md.
 
 from serin.stats.config import Dispersion, LatencyConfig, RateConfig
 from serin.stats.guardrail import decode, encode, judge, start, update, update_all
+from serin.stats.history import dispersion_of
 from serin.stats.looks import Evidence, LatencyLook, Look, Rule, Verdict
 from serin.stats.state import LatencyState, RateState, State
 
@@ -28,6 +30,7 @@ __all__ = [
     "State",
     "Verdict",
     "decode",
+    "dispersion_of",
     "encode",
     "judge",
     "start",
