@@ -127,7 +127,9 @@ def _block(
     one, other = (_half(groups, slow, half, edges) for half in halves)
     if not one[0] or not other[0]:
         return None
-    return HistoryBlock(*zip(one, other, strict=True))
+    return HistoryBlock(
+        requests=(one[0], other[0]), errors=(one[1], other[1]), within=(one[2], other[2]), timed=(one[3], other[3])
+    )
 
 
 def _half(
