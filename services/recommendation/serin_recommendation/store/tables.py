@@ -77,7 +77,7 @@ class Interaction(Base):
     occurred_at: Mapped[dt.datetime]
     daypart: Mapped[int | None] = mapped_column(sa.SmallInteger)
     completed: Mapped[bool]
-    rating: Mapped[float | None]
+    rating: Mapped[float | None] = mapped_column(sa.Float)
 
 
 class Recommendation(Base):
@@ -129,7 +129,7 @@ class Feedback(Base):
     recommendation_id: Mapped[str | None] = mapped_column(sa.String(32))
     item_id: Mapped[str] = mapped_column(sa.String(64))
     event: Mapped[str] = mapped_column(sa.String(9))
-    rating: Mapped[float | None]
+    rating: Mapped[float | None] = mapped_column(sa.Float)
     variant: Mapped[str] = mapped_column(sa.String(63))
     bucket: Mapped[int] = mapped_column(sa.SmallInteger)
     occurred_at: Mapped[dt.datetime]
