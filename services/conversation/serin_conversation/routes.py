@@ -1,6 +1,6 @@
 """The routes of the conversation API."""
 
-from typing import Annotated, cast
+from typing import Annotated, Any, Final, cast
 from uuid import UUID
 
 from fastapi import APIRouter, Depends, Query, Request, Response
@@ -31,6 +31,15 @@ from serin_services.runtime import RuntimeDependency
 
 router = APIRouter(prefix="/api/v2/conversations", tags=["conversation"])
 
+_LINKS: Final[dict[str, Any]] = {
+    "description": "A conversation that has begun; its address is in Location",
+    "links": {
+        name: {"operationId": name, "parameters": {"conversation_id": "$response.body#/conversation_id"}}
+        for name in ("message", "read", "feedback", "end")
+    },
+}
+"""How a client goes on from an answer, as OpenAPI says it."""
+
 
 async def get_engine(request: Request) -> ConversationEngine:
     """FastAPI dependency: the engine of this process; a test overrides it."""
@@ -52,7 +61,9 @@ DatabaseDependency = Annotated[Database, Depends(get_database)]
 RecommendationsDependency = Annotated[Recommendations | None, Depends(get_recommendations)]
 
 
-@router.post("/start", status_code=201, responses=documented(413, 422, 500, 503, 504))
+@router.post(
+    "/start", status_code=201, operation_id="start", responses={201: _LINKS, **documented(413, 422, 500, 503, 504)}
+)
 async def start(
     body: StartRequest,
     request: Request,
@@ -88,7 +99,9 @@ async def start(
     return done.value
 
 
-@router.post("/{conversation_id}/messages", responses=documented(404, 409, 413, 422, 500, 503, 504))
+@router.post(
+    "/{conversation_id}/messages", operation_id="message", responses=documented(404, 409, 413, 422, 500, 503, 504)
+)
 async def message(
     conversation_id: UUID,
     body: MessageRequest,
@@ -129,7 +142,7 @@ async def message(
     return done.value
 
 
-@router.get("/{conversation_id}", responses=documented(404, 422, 500, 503, 504))
+@router.get("/{conversation_id}", operation_id="read", responses=documented(404, 422, 500, 503, 504))
 async def read(
     conversation_id: UUID,
     database: DatabaseDependency,
@@ -151,7 +164,7 @@ async def read(
     return conversation(session, turns, limit)
 
 
-@router.post("/{conversation_id}/feedback", responses=documented(404, 413, 422, 500, 503, 504))
+@router.post("/{conversation_id}/feedback", operation_id="feedback", responses=documented(404, 413, 422, 500, 503, 504))
 async def feedback(
     conversation_id: UUID,
     body: FeedbackRequest,
@@ -197,7 +210,7 @@ async def feedback(
     return done.value
 
 
-@router.post("/{conversation_id}/end", responses=documented(404, 409, 413, 422, 500, 503, 504))
+@router.post("/{conversation_id}/end", operation_id="end", responses=documented(404, 409, 413, 422, 500, 503, 504))
 async def end(
     conversation_id: UUID,
     response: Response,

@@ -21,7 +21,7 @@ DAMPING: Final = 0.5
 itself, pushes out what was said once; `python -m tests.bench.services.session_memory` shows how much."""
 _TOO_ALIKE: Final = 0.8
 """Of two sentences with a cosine above this, one says it."""
-_FACTS_SHARE: Final = 2.0
+FACTS_SHARE: Final = 2.0
 """How much more a fact draws than a sentence itself."""
 
 _NUMBER = re.compile(r"\d+")
@@ -80,7 +80,7 @@ def summarise(texts: Sequence[str], limit: int) -> list[str]:
     if sum(costs) <= limit:
         return candidates
     vectors = np.stack([n_grams(text) for text in candidates])
-    weights = 1.0 + _FACTS_SHARE * np.array([facts(text) for text in candidates], np.float64)
+    weights = 1.0 + FACTS_SHARE * np.array([facts(text) for text in candidates], np.float64)
     left = limit
     kept: list[int] = []
     # Rank for each byte would prefer "yes" to a wish; rank alone may leave a little room, which the next one fills.
