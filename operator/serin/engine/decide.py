@@ -24,9 +24,6 @@ from serin.engine.wording import brief, length, timestamp, unix
 _STALLED_AFTER: Final = 600.0
 """Seconds after which a step that has not been seen is called stalled (the Deployment's own default deadline)."""
 
-_AWAY: Final = frozenset({Phase.PROGRESSING, Phase.PROMOTING, Phase.BAKING})
-"""Where the finalizer has to be."""
-
 _COUNTING: Final = frozenset({Phase.PROGRESSING, Phase.PROMOTING, Phase.BAKING})
 """Where looks are counted while the step is done; of a promotion that is so only where a pause holds it."""
 
@@ -58,6 +55,7 @@ def decide(spec: Spec | InvalidSpecError, status: Status, observation: Observati
     asked, spec = spec, record.in_force(spec, status, finalizer=observation.finalizer) or spec
     replaced = spec is not asked
     if not observation.deleting and not replaced and run.new_run_may_begin(spec, status, observation):
+        observation = _unsettled(observation) if status.weight else observation
         status = run.new_run(spec, status, observation, now)
     stale = status.stale_approval if observation.annotations.get(APPROVE) == status.stale_approval else ""
     status = msgspec.structs.replace(status, observed_generation=observation.generation, stale_approval=stale)
@@ -70,6 +68,15 @@ def decide(spec: Spec | InvalidSpecError, status: Status, observation: Observati
     case = Case(spec, status, observation, counted, position, run.stage_of(spec, status), now, replaced)
     outcome = phases.deleting(case) if observation.deleting else _PHASES[position](case)
     return _finished(before, outcome, case, drift)
+
+
+def _unsettled(seen: Observation) -> Observation:
+    """The routers judged the split against the weight of the last run; against the new run's it has yet to be read."""
+    services = tuple(
+        replace(each, route=replace(each.route, settled=False)) if each.route.settled else each
+        for each in seen.services
+    )
+    return replace(seen, services=services)
 
 
 def _noticed(status: Status, seen: Observation, now: float) -> tuple[Status, tuple[EventNote, ...]]:
@@ -174,7 +181,8 @@ def _finished(
         now=case.now,
     )
     acts = outcome.acts
-    if not case.seen.finalizer and not case.seen.deleting and run.position(after) in _AWAY:
+    taken = not case.seen.finalizer and record.touched(after, finalizer=False)
+    if taken and not case.seen.deleting and AddFinalizer() not in acts:
         acts = (AddFinalizer(), *acts)  # somebody took it away
     written = significant(before, after) or bool(acts and before.step != after.step)
     wake = 0.5 if after.phase != before.phase and after.phase not in TERMINAL else outcome.wake

@@ -24,6 +24,7 @@ from serin.engine.decision import (
 )
 from serin.engine.evidence import without_samples
 from serin.engine.observation import ServiceObservation
+from serin.engine.record import touched
 from serin.engine.rules import (
     HOLDS,
     ROLLS_BACK,
@@ -79,6 +80,7 @@ def preparing(case: Case) -> Outcome:
         return _hold(case, Finding("Paused", "paused before the first stage by spec.paused; no traffic has moved"))
     status = msgspec.structs.replace(case.status, weight=0, stage="")
     if not case.seen.finalizer:
+        status = run.with_sizes(status, case.seen)
         return Outcome(_waiting(status, "Preparing", case.status.message), (AddFinalizer(),), 0.5)
     # A new run may find the last one's split: its canary is not given another template while it has traffic.
     if not run.settled(case.seen):
@@ -348,9 +350,12 @@ def _refused(case: Case) -> Outcome:
     more = f" (and {len(case.seen.problems) - 1} more)" if len(case.seen.problems) > 1 else ""
     status = _phase(case.status, Phase.PENDING, problem.reason, f"{problem.message}{more}")
     status = msgspec.structs.replace(status, weight=0, stage="")
-    if case.seen.finalizer:  # an earlier run may have left traffic away from control
+    if not touched(status, finalizer=case.seen.finalizer):
+        return Outcome(status, (), _LATER)
+    # An earlier run may have left traffic away from control. When it is back, control's size is its owner's again.
+    if not run.settled(case.seen):
         return Outcome(status, run.shifts(case.spec, status, case.seen), _SOON)
-    return Outcome(status, (), _LATER)
+    return Outcome(run.without_sizes(status), _removals(case) if case.seen.finalizer else (), _SOON)
 
 
 def _hold(case: Case, found: Finding, status: Status | None = None) -> Outcome:

@@ -9,7 +9,7 @@ from typing import Any, Final
 import msgspec
 
 from serin.api.spec import Canary, Control, InvalidSpecError, Service, Spec, Traffic, canary_name
-from serin.api.status import Phase, ServiceStatus, Status
+from serin.api.status import TERMINAL, Phase, ServiceStatus, Status
 from serin.engine.observation import Workload
 
 _AWAY: Final = frozenset({Phase.PROGRESSING, Phase.PROMOTING, Phase.BAKING, Phase.ROLLING_BACK})
@@ -20,6 +20,17 @@ def position(status: Status) -> Phase:
     if status.phase in {Phase.PAUSED, Phase.HOLDING}:
         return status.resumes_to or Phase.PENDING
     return status.phase
+
+
+def touched(status: Status, *, finalizer: bool) -> bool:
+    """True while something of the run is, or may be, away from where it was.
+
+    A size is recorded with the intent to touch anything, and the finalizer is set next. Somebody may remove the
+    finalizer, and a status may get lost, so each of the two is enough. After the end the finalizer tells what is left.
+    """
+    if status.phase in TERMINAL and status.weight == 0:
+        return finalizer
+    return finalizer or position(status) in _AWAY or any(each.replicas for each in status.services)
 
 
 def recorded(service: Service) -> ServiceStatus:
@@ -50,14 +61,14 @@ def in_force(asked: Spec | InvalidSpecError, status: Status, *, finalizer: bool)
     Returns:
         None when the spec can't be read and nothing else tells which Deployments there are.
     """
-    touched = finalizer or position(status) in _AWAY
+    away = touched(status, finalizer=finalizer)
     if isinstance(asked, InvalidSpecError):
         # Names that can be read out of an unreadable spec help when an older operator kept none.
         known = {each.name: each for each in asked.services}
-        services = tuple(_service(each, known.get(each.name)) for each in status.services) if touched else ()
+        services = tuple(_service(each, known.get(each.name)) for each in status.services) if away else ()
         found = tuple(each for each in services if each is not None) or asked.services
         return Spec(services=found) if found else None
-    if not touched or not replaced(asked, status):
+    if not away or not replaced(asked, status):
         return asked
     wanted = {each.name: each for each in asked.services}
     services = tuple(_service(each, wanted.get(each.name)) for each in status.services)

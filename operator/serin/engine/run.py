@@ -28,6 +28,8 @@ __all__ = [
     "stage_of",
     "step_age",
     "with_services",
+    "with_sizes",
+    "without_sizes",
 ]
 
 
@@ -67,7 +69,7 @@ def new_run(spec: Spec, status: Status, seen: Observation, now: float) -> Status
     away = {} if back else {each.name: each for each in status.services}
     services = []
     for service in spec.services:
-        size = _size(away.get(service.name), _seen(seen, service.name), seen)
+        size = away[service.name].replicas if service.name in away else 0
         services.append(msgspec.structs.replace(record.recorded(service), replicas=size))
     return Status(
         run_id=run_id(spec, status, seen),
@@ -152,10 +154,8 @@ def with_services(spec: Spec, status: Status, seen: Observation) -> Status:
             named = record.recorded(service)
             names = {"control": named.control, "canary": named.canary, "traffic": named.traffic}
             each = msgspec.structs.replace(each or named, **names)
-        # Until something is touched, its owner may still change control's size.
-        untouched = not seen.finalizer and position(status) in {Phase.PENDING, Phase.PREPARING}
-        if untouched or not each.replicas:
-            each = msgspec.structs.replace(each, replicas=_size(None, now_seen, seen))
+        if seen.finalizer and not each.replicas:  # the status was lost, or an older operator wrote it
+            each = msgspec.structs.replace(each, replicas=_size(each, now_seen, seen))
         if now_seen is not None:
             weight = now_seen.route.weight
             each = msgspec.structs.replace(
@@ -176,6 +176,21 @@ def _stale_approval(status: Status, seen: Observation) -> str:
 def _size(known: ServiceStatus | None, service: ServiceObservation | None, seen: Observation) -> int:
     control, canary = (service.control, service.canary) if service is not None else (None, None)
     return record.size(known, control, canary, finalizer=seen.finalizer)
+
+
+def with_sizes(status: Status, seen: Observation) -> Status:
+    """The record of what is about to be touched. Until then control's owner may change its size."""
+    services = tuple(
+        each if each.replicas else msgspec.structs.replace(each, replicas=_size(each, _seen(seen, each.name), seen))
+        for each in status.services
+    )
+    return msgspec.structs.replace(status, services=services)
+
+
+def without_sizes(status: Status) -> Status:
+    """The record of a run that has nothing under its hands."""
+    services = tuple(msgspec.structs.replace(each, replicas=0) for each in status.services)
+    return msgspec.structs.replace(status, services=services)
 
 
 def _ready(service: ServiceObservation) -> str:

@@ -10,7 +10,7 @@ from serin.api.spec import InvalidSpecError
 from serin.api.status import Phase, VerdictName
 from serin.api.units import Duration
 from serin.engine.decide import decide
-from serin.engine.decision import RestoreTemplate, Shift
+from serin.engine.decision import RemoveCanary, RemoveFinalizer, RestoreTemplate, Shift
 from serin.engine.observation import LookResult, MeasurementFailure, Observation, Problem, Unmeasured
 from serin.engine.world import World
 from tests.unit.engine.worlds import reach, run, spec, templates
@@ -146,10 +146,10 @@ def test_problem_of_a_change_in_the_middle_returns_traffic() -> None:
         decision = decide(world.spec, world.status, seen, world.now)
         world.status = decision.status
         for act in decision.acts:
-            assert isinstance(act, Shift)
-            assert act.weight == 0
+            assert isinstance(act, RemoveCanary | RemoveFinalizer) or (isinstance(act, Shift) and act.weight == 0)
             world.do(act)
         world.now += 2
+    assert not world.finalizer
     assert world.status.reason == "HistogramWithoutEdge"
     assert [world.share(name) for name in ("recommendation", "conversation")] == [0, 0]
     assert {pair.control.replicas for pair in world._pairs.values()} == {20}

@@ -15,10 +15,12 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 
 from serin.api.names import APPROVE, RETRY
+from serin.api.spec import InvalidSpecError, Spec
 from serin.api.status import TERMINAL, Phase, Status, parse_status, status_to_json
 from serin.engine import run
 from serin.engine.decide import decide
 from serin.engine.decision import (
+    AddFinalizer,
     Decision,
     PromoteTemplate,
     RemoveCanary,
@@ -143,13 +145,18 @@ class Interleavings(RuleBasedStateMachine):
             canary.replicas, canary.generation = replicas, canary.generation + 1
             self.disturbed = True
 
+    @property
+    def asked(self) -> Spec | InvalidSpecError:
+        """The spec as the API server has it."""
+        return self.world.spec
+
     def _decide(self) -> Decision:
         """One decision, held to every rule."""
         before, now = self.world.status, self.world.now
         seen = self._lossy(self.world.observe())
         text = status_to_json(before)
-        decision = decide(self.world.spec, before, seen, now)
-        assert decide(self.world.spec, before, seen, now) == decision, "the same question has one answer"
+        decision = decide(self.asked, before, seen, now)
+        assert decide(self.asked, before, seen, now) == decision, "the same question has one answer"
         assert status_to_json(before) == text, "nothing is changed in place"
         self._forward_only_when_measured(before, seen, decision)
         self._weights(decision.status)
@@ -204,7 +211,8 @@ class Interleavings(RuleBasedStateMachine):
     def _acts(self, decision: Decision) -> None:
         for act in decision.acts:
             if decision.status.phase is Phase.ROLLING_BACK or self.world.deleting:
-                assert isinstance(act, Shift | RestoreTemplate | RemoveCanary | RemoveFinalizer), act
+                back = Shift | RestoreTemplate | RemoveCanary | RemoveFinalizer | AddFinalizer
+                assert isinstance(act, back), act
                 assert not isinstance(act, Shift) or act.weight == 0
             elif decision.status.phase in TERMINAL:
                 assert isinstance(act, RemoveCanary | RemoveFinalizer), act
@@ -230,7 +238,7 @@ class Interleavings(RuleBasedStateMachine):
         after = decision.status
         same = (before.run_id, before.phase, before.step) == (after.run_id, after.phase, after.step)
         if same and not decision.acts:
-            again = decide(self.world.spec, after, seen, self.world.now)
+            again = decide(self.asked, after, seen, self.world.now)
             assert not again.events
             assert not again.acts
             assert not again.significant, (after, again.status)

@@ -10,6 +10,7 @@ from serin.api.spec import InvalidSpecError, Spec, parse_spec
 from serin.api.status import Phase, Status
 from serin.engine.decide import decide
 from serin.engine.decision import AddFinalizer, Decision, RemoveFinalizer, Shift
+from serin.engine.observation import Problem
 from serin.engine.record import in_force, recorded
 from serin.engine.world import World
 from tests.unit.engine.worlds import SERVICES, reach, run, spec
@@ -145,6 +146,33 @@ def test_size_that_changes_while_nothing_is_touched_is_the_size() -> None:
     world = World(spec())
     world.look()
     world._deployments["rec"].replicas = 40
+    reach(world, Phase.PROGRESSING, "canary")
+    assert world._deployments["rec"].replicas == 36
+
+
+def test_size_that_changes_after_a_refusal_is_its_owners() -> None:
+    """Refused in the middle of a run: when control has everything back, its size is nobody's but its owner's."""
+    world = World(spec())
+    reach(world, Phase.PROGRESSING, "ab")
+    world.annotations[RETRY] = "1"
+    problem = Problem("HistogramEdgeMissing", "no bucket at 0.15")
+
+    def refused_looks() -> None:
+        for _ in range(30):
+            decision = decide(
+                world.spec, world.status, dataclasses.replace(world.observe(), problems=(problem,)), world.now
+            )
+            world.status = decision.status
+            for act in decision.acts:
+                world.do(act)
+            world.now += 2
+
+    refused_looks()
+    assert world.status.phase is Phase.PENDING
+    assert _restored(world)
+    world._deployments["rec"].replicas = 40
+    refused_looks()
+    assert world._deployments["rec"].replicas == 40
     reach(world, Phase.PROGRESSING, "canary")
     assert world._deployments["rec"].replicas == 36
 
