@@ -101,7 +101,7 @@ class RouteRouter:
         notes = _missing_pods(control, canary, weight, total)
         try:
             address, route = self._find(namespace, service)
-        except Forbidden as error:
+        except (Forbidden, Invalid) as error:
             text = f"the route can't be read: {error}"
             return RouteReading(None, settled=False, token=f"-/{pods}", note=text, trouble=text)
         if address is None or route is None:
@@ -162,6 +162,8 @@ class RouteRouter:
             address, route = self._find(namespace, service)
         except Forbidden as error:
             return (*problems, Problem("RouteForbidden", _forbidden(service, error)))
+        except Invalid as error:
+            return (*problems, Problem("RouteInvalid", str(error)))
         if address is None or route is None:
             what = str(address) if address is not None else f"kind {_kind(service)} in this cluster, so no such route"
             text = f"{service.name}: no {what} in {namespace}: create it, or correct traffic"

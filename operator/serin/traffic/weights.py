@@ -5,6 +5,7 @@ from typing import Any
 
 from serin.api.spec import Service, WeightsRef
 from serin.kube.client import Kube
+from serin.kube.errors import Invalid
 from serin.traffic.pointer import find, parts
 from serin.traffic.presets import PRESETS, Preset
 from serin.traffic.routes import Address, RouteRouter
@@ -28,6 +29,7 @@ class Addresses:
         Raises:
             ValueError: the service has none; the API server refuses such a spec.
             serin.kube.errors.NotFound: the cluster does not know the kind.
+            serin.kube.errors.Invalid: a path is not a JSON pointer; the text is a sentence.
         """
         ref = service.traffic.weights
         if ref is None:
@@ -39,9 +41,14 @@ class Addresses:
 
     def _pointed(self, service: Service, ref: WeightsRef) -> Preset:
         api_version, kind = ref.api_version or "", ref.kind or ""
+        paths = ref.control_path or "", ref.canary_path or ""
+        for field, path in zip(("controlPath", "canaryPath"), paths, strict=True):
+            try:
+                parts(path)
+            except ValueError as error:
+                raise Invalid(f"{service.name}: weights.{field}: {error}", 422, "Invalid") from None
         plural = self._plurals.get((api_version, kind)) or self._kube.plural(api_version, kind)
         self._plurals[api_version, kind] = plural
-        paths = ref.control_path or "", ref.canary_path or ""
         names = service.control.deployment, service.canary.deployment or ""
 
         def splits(obj: dict[str, Any], namespace: str) -> tuple[Split, ...]:
