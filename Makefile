@@ -10,14 +10,16 @@ CLUSTER     := $(PYTHON) -m tests.cluster
 TIERS       := tests/unit tests/integration tests/e2e
 PYTEST_ARGS ?=
 DEMO_ARGS   ?=
+SERVICES_ARGS ?=
+BENCH_ARGS  ?=
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: help venv packages format lint unit integration e2e test cluster cluster-down cluster-purge images install demo record lock clean
+.PHONY: help venv packages format lint unit integration e2e test cluster cluster-down cluster-purge images install demo record services bench-services bench-services-memory bench-services-indexes bench-services-sessions lock clean
 
 help: ## Show this list
-	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-23s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
 
 venv: $(STAMP) ## Install the pinned development packages into .venv
 $(STAMP): requirements/dev.txt pyproject.toml
@@ -76,6 +78,21 @@ demo: venv ## Cluster, Serin, two services under load, three experiments, live
 
 record: venv ## The demo, and what kubectl shows in every phase, into docs/phases
 	@$(BIN)/python -m tests.demo --record docs/phases $(DEMO_ARGS)
+
+services: venv ## Start both services on this machine, on SQLite with synthetic data; says how to call them
+	@$(BIN)/python -m tests.local $(SERVICES_ARGS)
+
+bench-services: venv packages ## Both engines under load: P50/P95/P99, errors, CPU, memory, the highest rate
+	@$(BIN)/python -m tests.bench.services latency $(BENCH_ARGS)
+
+bench-services-memory: venv packages ## An hour of load (BENCH_ARGS='--duration 10m'): is memory flat, what grows
+	@$(BIN)/python -m tests.bench.services memory $(BENCH_ARGS)
+
+bench-services-indexes: venv packages ## Batches: statements, plans and times with and without the indexes
+	@$(BIN)/python -m tests.bench.services indexes $(BENCH_ARGS)
+
+bench-services-sessions: venv ## Memory of 1,000 conversations of 20 turns against their full history
+	@$(BIN)/python -m tests.bench.services sessions $(BENCH_ARGS)
 
 lock: venv ## Pin every dependency again, with hashes
 	@test -x $(BIN)/uv || $(BIN)/python -m pip install --quiet --disable-pip-version-check uv

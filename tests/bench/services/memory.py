@@ -100,9 +100,11 @@ def slope(course: Course, warm_up: float) -> Slope:
 def main(options: argparse.Namespace, console: Console) -> int:
     """Run the bench; exit code 1 when memory grows or a request failed."""
     with made() as place, ExitStack() as stack:
-        services = tuple(
-            stack.enter_context(traced(place, service, options.engine))
-            for service in ("recommendation", "conversation")
+        recommendation = stack.enter_context(traced(place, "recommendation", options.engine))
+        more = {"recommendation_url": recommendation.url}
+        services = (
+            recommendation,
+            stack.enter_context(traced(place, "conversation", options.engine, **more)),
         )
         courses, report = under_load(place, services, options, console)
         grown = {one.service: growth(place.folder / one.service) for one in services}
@@ -122,12 +124,12 @@ def main(options: argparse.Namespace, console: Console) -> int:
     return 0 if all(one.flat for one in slopes.values()) and report.own_failures == 0 else 1
 
 
-def traced(place: Place, service: str, engine: Any) -> Any:
+def traced(place: Place, service: str, engine: Any, **more: str) -> Any:
     """Run a service with tracemalloc on; its snapshots go to a folder of its name."""
     (place.folder / service).mkdir()
     command = [sys.executable, "-X", "tracemalloc=1", "-m", "tests.bench.services.traced", service]
     return service_running(
-        service, place.folder, command=[*command, str(place.folder / service)], **place.settings(engine)
+        service, place.folder, command=[*command, str(place.folder / service)], **place.settings(engine), **more
     )
 
 

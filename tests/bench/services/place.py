@@ -3,7 +3,7 @@
 import contextlib
 import tempfile
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
@@ -24,37 +24,40 @@ class Place:
         postgres: The server.
         url: Address of the database.
         folder: Models, and the services' working directory.
-        seeded: Services whose commands `migrate` and `seed` have run.
     """
 
     postgres: Postgres
     url: str
     folder: Path
-    seeded: set[str] = field(default_factory=set)
 
     def settings(self, engine: Engine) -> dict[str, str]:
         """Return the settings of a service that runs `engine` here."""
-        return {"engine": engine, "variant": VARIANTS[engine], "database_url": self.url}
+        return {
+            "engine": engine,
+            "variant": VARIANTS[engine],
+            "database_url": self.url,
+            "model_dir": str(self.folder / "models"),
+        }
 
     @contextlib.contextmanager
     def services(self, engine: Engine) -> Iterator[tuple[Running, Running]]:
         """Run both services with one engine."""
-        with (
-            service_running("recommendation", self.folder, **self.settings(engine)) as recommendation,
-            service_running("conversation", self.folder, **self.settings(engine)) as conversation,
-        ):
-            yield recommendation, conversation
+        settings = self.settings(engine)
+        with service_running("recommendation", self.folder, **settings) as recommendation:
+            settings["recommendation_url"] = recommendation.url
+            with service_running("conversation", self.folder, **settings) as conversation:
+                yield recommendation, conversation
 
 
 @contextlib.contextmanager
 def made() -> Iterator[Place]:
-    """Make a place: a server that writes to the disk, both schemas, and the labelled synthetic data set."""
+    """Make a place: a server that writes to the disk, both schemas, the synthetic data set, and a model of it."""
     with Postgres.running(safe=True) as postgres, tempfile.TemporaryDirectory(prefix="serin-bench-") as folder:
         place = Place(postgres, postgres.make_database(), Path(folder))
         for service in ("recommendation", "conversation"):
             for command in ("migrate", "seed"):
                 run_command(service, [command], place.folder, database_url=place.url)
-            place.seeded.add(service)
+        run_command("recommendation", ["train"], place.folder, **place.settings("phase4"))
         yield place
 
 

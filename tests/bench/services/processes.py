@@ -166,7 +166,7 @@ def service_running(
             stderr=output,
         )
     try:
-        _wait_until_ready(process, url, wait, log)
+        wait_until_ready(process, url, wait, log)
         yield Running(service, url, psutil.Process(process.pid))
     finally:
         process.terminate()
@@ -177,7 +177,12 @@ def service_running(
             process.wait()
 
 
-def _wait_until_ready(process: subprocess.Popen[bytes], url: str, seconds: float, log: Path) -> None:
+def wait_until_ready(process: subprocess.Popen[bytes], url: str, seconds: float, log: Path) -> None:
+    """Wait until a service is ready.
+
+    Raises:
+        RuntimeError: It ended, or was not ready in time; its text has the end of the log.
+    """
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         if process.poll() is not None:
