@@ -2,5 +2,6 @@
 
 Map: `protocol` the four verbs, `router` which router a service has. `replicas` the ratio of pods; `routes` numbers in a
 resource, found by `httproute` (Gateway API) or `weights` (anything else, by `presets` or by `pointer`), read into
-`splits`, in force by `conditions`; `scalers` autoscalers beside a route; `sticky` which variant a user is hashed to.
+`splits`, in force by `conditions`, refused by `route_problems`; `scalers` autoscalers beside a route; `sticky` which
+variant a user is hashed to.
 """

@@ -7,8 +7,8 @@ one for requests without a user stay together.
 
 from serin.api.spec import Service
 from serin.kube.client import Kube
-from serin.traffic.presets import HTTP_ROUTE
-from serin.traffic.routes import Address, RouteRouter
+from serin.traffic.presets import HTTP_ROUTE, Address
+from serin.traffic.routes import RouteRouter
 
 
 def address(service: Service) -> Address:

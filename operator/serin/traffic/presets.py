@@ -235,6 +235,18 @@ def _json(text: object) -> Any:
         return {}
 
 
+@dataclass(frozen=True, slots=True)
+class Address:
+    """Which resource splits the traffic of a service, and which of its rules."""
+
+    preset: Preset
+    name: str
+    rule: str | None = None
+
+    def __str__(self) -> str:
+        return f"{self.preset.kind} {self.name}"
+
+
 HTTP_ROUTE: Final = Preset("gateway.networking.k8s.io/v1", "HTTPRoute", "httproutes", gateway_api)
 
 PRESETS: Final[dict[str, Preset]] = {

@@ -22,8 +22,9 @@ from serin.kube.deployments import Deployments, workload
 from serin.kube.errors import Conflict, Forbidden, Invalid, NotFound
 from serin.traffic.conditions import reports, trouble
 from serin.traffic.pointer import find
-from serin.traffic.presets import Preset
+from serin.traffic.presets import Address
 from serin.traffic.replicas import workloads
+from serin.traffic.route_problems import forbidden, is_mixed, kind, mixed, no_backends, pointed_problems
 from serin.traffic.scalers import too_small
 from serin.traffic.splits import FULL, Labels, Pair, Split, kind_of, pairs
 
@@ -38,18 +39,6 @@ _GOES_BACK_AFTER: Final = 30.0
 _REMEMBERED: Final = 30.0
 
 _log = structlog.get_logger("serin.traffic.routes")
-
-
-@dataclass(frozen=True, slots=True)
-class Address:
-    """Which resource splits the traffic of a service, and which of its rules."""
-
-    preset: Preset
-    name: str
-    rule: str | None = None
-
-    def __str__(self) -> str:
-        return f"{self.preset.kind} {self.name}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,15 +150,15 @@ class RouteRouter:
         try:
             address, route = self._find(namespace, service)
         except Forbidden as error:
-            return (*problems, Problem("RouteForbidden", _forbidden(service, error)))
+            return (*problems, Problem("RouteForbidden", forbidden(service, error)))
         except Invalid as error:
             return (*problems, Problem("RouteInvalid", str(error)))
         if address is None or route is None:
-            what = str(address) if address is not None else f"kind {_kind(service)} in this cluster, so no such route"
+            what = str(address) if address is not None else f"kind {kind(service)} in this cluster, so no such route"
             text = f"{service.name}: no {what} in {namespace}: create it, or correct traffic"
             return (*problems, Problem("RouteNotFound", text))
         if address.preset.pointed:
-            return (*problems, *_pointed_problems(service, address, route))
+            return (*problems, *pointed_problems(service, address, route))
         splits = address.preset.splits(route, namespace)
         chosen = _chosen(splits, address.rule)
         if address.rule is not None and not chosen:
@@ -182,8 +171,8 @@ class RouteRouter:
         problems += [Problem("BackendAmbiguous", f"{service.name}: {address}: {text}") for text in sentences]
         unknown = any(kind_of(each.service, selectors, labels) == "missing" for rule in found for each in rule.named())
         if unknown or not (found or sentences):
-            problems.append(Problem("NoSuchBackends", _no_backends(service, address, chosen, selectors, labels)))
-        problems += [_mixed(service, address, each) for each in found if _is_mixed(each)]
+            problems.append(Problem("NoSuchBackends", no_backends(service, address, chosen, selectors, labels)))
+        problems += [mixed(service, address, each) for each in found if is_mixed(each)]
         if found and (text := trouble(route)):
             problems.append(Problem("RouteNotFollowed", f"{service.name}: {text}"))
         return tuple(problems)
@@ -367,64 +356,3 @@ def _pod_labels(obj: dict[str, Any] | None) -> dict[str, str] | None:
 
 def _percent(share: float | None) -> str:
     return "an unknown share" if share is None else f"{share:.3g}%"
-
-
-def _is_mixed(rule: Pair) -> bool:
-    numbers = (rule.control.weight, rule.canary.weight)
-    return bool(rule.others()) and (None in numbers or sum(each or 0 for each in numbers) != FULL)
-
-
-def _mixed(service: Service, address: Address, rule: Pair) -> Problem:
-    other = rule.others()[0]
-    text = (
-        f"{service.name}: {address} also leads to {other.service or 'another backend'}, whose share would change: write"
-        f" the weights of {rule.control.service} and {rule.canary.service} so that they add up to {FULL}, and the"
-        " other's to match"
-    )
-    return Problem("OtherBackends", text)
-
-
-def _no_backends(
-    service: Service, address: Address, chosen: tuple[Split, ...], selectors: dict[str, dict[str, str]], labels: Labels
-) -> str:
-    found = {each.service: kind_of(each.service, selectors, labels) for split in chosen for each in split.backends}
-    missing = sorted(name for name, kind in found.items() if kind == "missing")
-    if missing:
-        return f"{service.name}: {address} leads to Service {missing[0]}, which does not exist: create it"
-    ours = {name: kind for name, kind in found.items() if kind in {"control", "canary"}}
-    has = ", ".join(f"{name} ({kind})" for name, kind in sorted(ours.items())) or "neither"
-    candidates = {role: [name for name in sorted(selectors) if kind_of(name, selectors, labels) == role]
-                  for role in ("control", "canary")}  # fmt: skip
-    hint = "; ".join(
-        f"{role}: {', '.join(names) or 'no Service selects its pods alone, so make one'}"
-        for role, names in candidates.items()
-    )
-    return (
-        f"{service.name}: no rule of {address} has a backend for control and one for the canary (it has {has}): add"
-        f" both as backends of one rule ({hint})"
-    )
-
-
-def _pointed_problems(service: Service, address: Address, route: dict[str, Any]) -> list[Problem]:
-    found = []
-    for split in address.preset.splits(route, route["metadata"]["namespace"]):
-        for field, each in zip(("controlPath", "canaryPath"), split.backends, strict=True):
-            if each.weight is None:
-                text = (
-                    f"{service.name}: weights.{field} {each.path}: {address} has no number there: write the JSON"
-                    " pointer of a weight, like /spec/backends/0/weight"
-                )
-                found.append(Problem("WeightNotFound", text))
-    return found
-
-
-def _kind(service: Service) -> str:
-    ref = service.traffic.weights
-    return f"{ref.api_version} {ref.kind}" if ref is not None else "HTTPRoute"
-
-
-def _forbidden(service: Service, error: Forbidden) -> str:
-    return (
-        f"{service.name}: the operator may not read the route: add the component for it from"
-        f" manifests/components/routers ({error})"
-    )

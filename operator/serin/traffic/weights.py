@@ -7,8 +7,8 @@ from serin.api.spec import Service, WeightsRef
 from serin.kube.client import Kube
 from serin.kube.errors import Invalid
 from serin.traffic.pointer import find, parts
-from serin.traffic.presets import PRESETS, Preset
-from serin.traffic.routes import Address, RouteRouter
+from serin.traffic.presets import PRESETS, Address, Preset
+from serin.traffic.routes import RouteRouter
 from serin.traffic.splits import Backend, Split
 
 
