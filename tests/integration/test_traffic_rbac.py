@@ -1,0 +1,96 @@
+"""The rights of routes: HTTPRoutes with the base alone, a vendor's resource with its component and not without."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import yaml
+
+from serin.kube.client import Kube
+from serin.kube.errors import Conflict, Forbidden
+from serin.traffic.httproute import router
+from serin.traffic.presets import PRESETS
+from serin.traffic.router import Routers
+from tests.cluster.places import REPOSITORY
+from tests.integration.cluster_plane import Plane
+from tests.integration.routed import Routed, routed
+from tests.integration.shapes import service, until
+
+pytestmark = pytest.mark.usefixtures("route_kinds")
+
+RBAC = "rbac.authorization.k8s.io/v1"
+COMPONENTS = REPOSITORY / "manifests/components/routers"
+
+
+def grant(kube: Kube, path: Any) -> None:
+    """Create what a manifest gives, as far as it isn't there."""
+    for body in yaml.safe_load_all(path.read_text()):
+        if body["kind"] not in {"ClusterRole", "ClusterRoleBinding"}:
+            continue
+        try:
+            kube.create(RBAC, f"{body['kind'].lower()}s", None, body)
+        except Conflict:
+            continue
+
+
+@pytest.fixture
+def operator(plane: Plane, kube: Kube) -> Iterator[Kube]:
+    """A client with the operator's account and the cluster-wide rights of manifests/base."""
+    grant(kube, REPOSITORY / "manifests/base/rbac.yaml")
+    made = plane.connect(plane.operator)
+
+    def allowed() -> bool:
+        try:
+            made.list("apps/v1", "deployments")
+        except Forbidden:
+            return False
+        return True
+
+    until("the rights are in force", allowed)
+    yield made
+    made.close()
+
+
+def test_httproutes_need_no_component(operator: Kube, kube: Kube, namespace: str) -> None:
+    """Checked, read and written with the operator's own account."""
+    shop = routed(kube, namespace)
+    shop.router = router(operator)
+    assert shop.router.check(namespace, shop.service) == ()
+    shop.write(25)
+    shop.ready()
+    shop.write(25)
+    assert shop.weights() == [25, 75]
+
+
+def test_a_vendors_resource_needs_its_component(operator: Kube, kube: Kube, namespace: str) -> None:
+    """Without the right the check names where it comes from; with the component it is there."""
+    asked = service(type="Weights", weights={"name": "shop", "preset": "SMI"})
+    shop = Routed(kube, namespace, asked)
+    backends = [{"service": "shop", "weight": 100}, {"service": "shop-next", "weight": 0}]
+    body = {"apiVersion": "split.smi-spec.io/v1alpha4", "kind": "TrafficSplit", "metadata": {"name": "shop"}}
+    body |= {"spec": {"service": "root", "backends": backends}}
+    kube.create("split.smi-spec.io/v1alpha4", "trafficsplits", namespace, body)
+    routers = Routers(operator)
+    (problem,) = routers.check(namespace, asked)
+    assert problem.reason == "RouteForbidden"
+    assert "manifests/components/routers" in problem.message
+    assert "can't be read" in routers.read(asked, None, None, weight=0, total=10, namespace=namespace).trouble
+    grant(kube, COMPONENTS / "smi/rbac.yaml")
+    until("the right is in force", lambda: routers.check(namespace, asked) == ())
+    routers.write(namespace, asked, weight=50, total=10)
+    shop.ready()
+    routers.write(namespace, asked, weight=50, total=10)
+    found = kube.get("split.smi-spec.io/v1alpha4", "trafficsplits", namespace, "shop")
+    assert [each["weight"] for each in found["spec"]["backends"]] == [50, 50]
+
+
+def test_every_preset_has_its_component() -> None:
+    """Whatever a preset writes is granted by a component, or by the base; get and patch alone."""
+    granted = set()
+    for path in [REPOSITORY / "manifests/base/rbac.yaml", *COMPONENTS.glob("*/rbac.yaml")]:
+        for body in yaml.safe_load_all(path.read_text()):
+            for rule in body.get("rules", ()) if body["kind"] == "ClusterRole" else ():
+                if set(rule["verbs"]) == {"get", "patch"}:
+                    granted |= {(group, plural) for group in rule["apiGroups"] for plural in rule["resources"]}
+    wanted = {(each.api_version.partition("/")[0], each.plural) for each in PRESETS.values()}
+    assert wanted <= granted
