@@ -70,6 +70,7 @@ class RecommendedItem(BaseModel):
     title: str
     genres: list[str]
     score: float
+    recommendation_id: str = Field(description="For feedback about it to the recommendation service; may be empty")
 
 
 class MessageResponse(BaseModel):

@@ -43,6 +43,7 @@ class _Ranking(BaseModel):
     """What is read of the other service's answer; it may say more."""
 
     items: list[_RankedItem]
+    recommendation_id: str = ""
 
 
 class UnavailableError(Exception):
@@ -182,4 +183,6 @@ class Recommendations:
             if response.status >= _SERVER_ERROR or response.status == _TOO_MANY:
                 raise UnavailableError(f"status {response.status}")
             ranking = _Ranking.model_validate_json(await response.read())
-        return tuple(Item(item.item_id, item.title, item.genres, item.score) for item in ranking.items)
+        return tuple(
+            Item(item.item_id, item.title, item.genres, item.score, ranking.recommendation_id) for item in ranking.items
+        )

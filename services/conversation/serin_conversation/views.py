@@ -77,6 +77,12 @@ def _memory(memory: Memory) -> MemoryState:
 
 def _items(items: tuple[Item, ...]) -> list[RecommendedItem]:
     return [
-        RecommendedItem(item_id=item.item_id, title=item.title, genres=list(item.genres), score=item.score)
+        RecommendedItem(
+            item_id=item.item_id,
+            title=item.title,
+            genres=list(item.genres),
+            score=item.score,
+            recommendation_id=item.recommendation_id,
+        )
         for item in items
     ]

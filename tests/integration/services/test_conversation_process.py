@@ -76,6 +76,13 @@ async def test_recommendations_come_from_the_real_service(start: Any) -> None:
         assert [item["item_id"] for item in answer["items"]] == fitting[:3]
         assert len(fitting) >= 3
         assert answer["missing_parts"] == []
+        feedback = {
+            "user_id": "u-0042",
+            "recommendation_id": answer["items"][0]["recommendation_id"],
+            "events": [{"item_id": fitting[0], "event": "clicked"}],
+        }
+        async with http.post(f"{other_url}/api/v2/recommend/feedback", json=feedback) as response:
+            assert response.status == 200, "what a chat offers can be judged like any ranking"
         other.kill()
         other.wait()
         again = await begin(http, url, "u-0043")

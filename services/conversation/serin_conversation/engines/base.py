@@ -11,12 +11,21 @@ from serin_conversation.memory import Memory
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """Something that can be recommended."""
+    """Something that can be recommended.
+
+    Attributes:
+        item_id: Its id in the catalogue.
+        title: What people call it.
+        genres: Some of the catalogue's genres.
+        score: How well it suits the user; higher is better.
+        recommendation_id: The ranking that it comes from, for feedback to the recommendation service; may be empty.
+    """
 
     item_id: str
     title: str
     genres: tuple[str, ...]
     score: float
+    recommendation_id: str = ""
 
 
 @dataclass(frozen=True, slots=True)
