@@ -70,7 +70,7 @@ def envoy_image() -> str:
 
 def build_steps(places: Places) -> list[Step]:
     """Return the steps after which the programs are there; neither Docker nor a cluster is needed."""
-    return [*binaries.steps(places, PROGRAMS), _envoy(places)]
+    return [*binaries.steps(places, PROGRAMS), envoy_step(places)]
 
 
 def steps(places: Places) -> list[Step]:
@@ -105,7 +105,8 @@ def uninstall(shell: Shell, cluster: Cluster) -> None:
     shell.run(*cluster.kubectl("delete", "--ignore-not-found", "--timeout=60s", "namespace", NAMESPACE))
 
 
-def _envoy(places: Places) -> Step:
+def envoy_step(places: Places) -> Step:
+    """Return the step that supplies Envoy's program: seconds, for tests start it as a plain process."""
     target, stamp, key = places.bin / "envoy", places.keys / "envoy", digest(ENVOY_PIN)
 
     def run(shell: Shell) -> None:
