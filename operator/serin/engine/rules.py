@@ -223,7 +223,7 @@ def approved(case: Case, what: str) -> bool:
     The annotation outlives its run; one that the run found when it began says nothing about this release.
     """
     given = case.seen.annotations.get(APPROVE, "")
-    return given == f"{what}/{case.status.run_id}" or (given == what and given != case.status.stale_approval)
+    return given != case.status.stale_approval and given in {what, f"{what}/{case.status.run_id}"}
 
 
 def approval(case: Case) -> Finding | None:

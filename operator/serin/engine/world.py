@@ -323,9 +323,9 @@ class World:
         at = ends_at - self.start
         if any(begin <= self.now - self.start < end for begin, end in self.outages):
             gone = Unmeasured(MeasurementFailure.UNREACHABLE, "Prometheus does not answer (simulated outage)")
-            return LookResult(ends_at, seconds, {service.name: gone for service in self.spec.services})
+            return LookResult(ends_at, seconds, {service.name: gone for service in self._in_force.services})
         return LookResult(
-            ends_at, seconds, {each.name: self._counts(each.name, at, seconds) for each in self.spec.services}
+            ends_at, seconds, {each.name: self._counts(each.name, at, seconds) for each in self._in_force.services}
         )
 
     def _counts(self, name: str, at: float, seconds: float) -> ServiceCounts:

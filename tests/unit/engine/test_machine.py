@@ -160,7 +160,7 @@ class Interleavings(RuleBasedStateMachine):
         assert status_to_json(before) == text, "nothing is changed in place"
         self._forward_only_when_measured(before, seen, decision)
         self._weights(decision.status)
-        self._one_way(decision.status)
+        self._one_way(before, decision.status)
         self._acts(decision)
         self._readable(decision.status)
         self._quiet(before, seen, decision)
@@ -204,8 +204,9 @@ class Interleavings(RuleBasedStateMachine):
                 pods = pair.control.replicas + (pair.canary.replicas if pair.canary else 0)
                 assert pods >= _SIZE, f"{name} has {pods} pods"
 
-    def _one_way(self, status: Status) -> None:
-        if status.run_id in self.rolled_back:
+    def _one_way(self, before: Status, status: Status) -> None:
+        """Whoever edits the spec away and back again has asked for another try, which has the same id."""
+        if status.run_id in self.rolled_back and status.run_id == before.run_id:
             assert status.phase in _BACK, "a rollback is one-way within a run"
 
     def _acts(self, decision: Decision) -> None:
@@ -247,6 +248,8 @@ class Interleavings(RuleBasedStateMachine):
         """Writes as the controller does (before the acts, only what is worth it), then acts."""
         self.world.status = decision.status
         if decision.significant or decision.acts:
+            if decision.status.run_id != self.written.run_id:
+                self.rolled_back.discard(decision.status.run_id)
             self.written, self.written_unmeasured = decision.status, self.memory_unmeasured
             if decision.status.phase in _BACK:
                 self.rolled_back.add(decision.status.run_id)
