@@ -1,7 +1,7 @@
 """What a comparison means for the rollout: one of four words, and how many users would settle an open question.
 
-The interval decides, never the p-value alone: a loss that is proven to be smaller than what matters is no reason to
-stop, and a gain that is real but smaller than what matters is no reason to go on.
+The interval decides, never the p-value alone: a loss that is smaller than what matters is no reason to roll back,
+however sure it is, and a gain that is smaller than what matters is no reason to go on.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ class GoalVerdict(enum.StrEnum):
     NON_INFERIOR = "NonInferior"
     """Proven to be no worse than the smallest effect that matters."""
     INFERIOR = "Inferior"
-    """Proven to be worse, and not proven to be worse by less than what matters. Rolls back."""
+    """Proven to be worse, and by the smallest effect that matters or more: the mirror image of Superior. Rolls back."""
     INCONCLUSIVE = "Inconclusive"
     """None of these yet. At the last look a person decides."""
 
@@ -36,7 +36,7 @@ class GoalRule:
 
     Args:
         minimum_effect: the smallest change that matters, >= 0, in the goal's unit: the margin of non-inferiority, and
-            the least estimate that is called superior.
+            the least estimate that is called superior or inferior.
         increase: True when more is better.
         superior: True when only a proven gain promotes; False when a proven absence of loss does.
 
@@ -87,7 +87,7 @@ def judge_goal(rule: GoalRule, comparison: Comparison, critical: float, rollback
         verdict = GoalVerdict.SUPERIOR
     elif tolerated or floor > 0:
         verdict = GoalVerdict.NON_INFERIOR
-    elif gain / comparison.error <= -_t(rollback, comparison.df):
+    elif gain <= -rule.minimum_effect and gain / comparison.error <= -_t(rollback, comparison.df):
         verdict = GoalVerdict.INFERIOR
     else:
         verdict = GoalVerdict.INCONCLUSIVE
