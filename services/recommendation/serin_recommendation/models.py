@@ -1,9 +1,8 @@
 """The bodies of the recommendation API."""
 
-import datetime as dt
-from typing import Annotated, Literal, Self
+from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from serin_recommendation.data import daypart_of
 
@@ -12,10 +11,17 @@ ItemId = Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9
 RecommendationId = Annotated[
     str, Field(pattern=r"^[0-9a-f]{32}$", description="From the answer that had the items", examples=["0" * 32])
 ]
+ClockTime = Annotated[str, Field(pattern=r"^([01][0-9]|2[0-3]):[0-5][0-9](:[0-5][0-9])?$", examples=["20:30"])]
 Persona = Literal["explorer", "family", "night-owl", "cinephile", "thrill-seeker", "romantic"]
 Segment = Literal["all", "new", "existing", "explorer", "family", "night-owl", "cinephile", "thrill-seeker", "romantic"]
 Weekday = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
 MOST_USERS = 100
+
+
+def _each_once(user_ids: list[str]) -> list[str]:
+    if len(set(user_ids)) != len(user_ids):
+        raise ValueError("name each user once")
+    return user_ids
 
 
 class Context(BaseModel):
@@ -23,13 +29,13 @@ class Context(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    time: dt.time | None = Field(default=None, description="Local time of the user", examples=["20:30"])
+    time: ClockTime | None = Field(default=None, description="Local time of the user, from 00:00 to 23:59")
     weekday: Weekday | None = None
     persona: Persona | None = Field(default=None, description="Overrides what is known of the user")
 
     def daypart(self) -> int | None:
         """Return the index into DAYPARTS of `time`, or None when it is unknown."""
-        return None if self.time is None else daypart_of(self.time.hour)
+        return None if self.time is None else daypart_of(int(self.time[:2]))
 
 
 class PersonalizedRequest(BaseModel):
@@ -48,37 +54,50 @@ class BatchRequest(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    user_ids: list[UserId] = Field(min_length=1, max_length=MOST_USERS, description="Each at most once")
+    user_ids: Annotated[
+        list[UserId],
+        Field(
+            min_length=1,
+            max_length=MOST_USERS,
+            description="Each at most once",
+            json_schema_extra={"uniqueItems": True},
+        ),
+        AfterValidator(_each_once),
+    ]
     limit: int = Field(default=10, ge=1, le=50, description="Number of items for each user")
     context: Context = Field(default_factory=Context)
 
-    @model_validator(mode="after")
-    def _once(self) -> Self:
-        if len(set(self.user_ids)) != len(self.user_ids):
-            raise ValueError("name each user once")
-        return self
 
-
-class FeedbackEvent(BaseModel):
-    """One thing that a user did with one item."""
+class SeenEvent(BaseModel):
+    """An item was shown to a user, or clicked, or watched to the end."""
 
     model_config = ConfigDict(extra="forbid")
 
     item_id: ItemId
-    event: Literal["shown", "clicked", "completed", "rating"]
-    rating: int | None = Field(default=None, ge=1, le=5, description="Stars; only with the event rating")
+    event: Literal["shown", "clicked", "completed"]
 
-    @model_validator(mode="after")
-    def _rated(self) -> Self:
-        if (self.event == "rating") != (self.rating is not None):
-            raise ValueError("give a rating from 1 to 5 with the event rating, and with no other event")
-        return self
+    @property
+    def stars(self) -> int | None:
+        """Such an event has none."""
+        return None
 
 
-def _each_once(events: list[FeedbackEvent]) -> list[FeedbackEvent]:
-    if len({(event.item_id, event.event) for event in events}) != len(events):
-        raise ValueError("give each event of an item once")
-    return events
+class RatingEvent(BaseModel):
+    """A user gave an item stars."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    item_id: ItemId
+    event: Literal["rating"]
+    rating: int = Field(ge=1, le=5, description="Stars")
+
+    @property
+    def stars(self) -> int | None:
+        """The stars."""
+        return self.rating
+
+
+FeedbackEvent = Annotated[SeenEvent | RatingEvent, Field(discriminator="event")]
 
 
 class FeedbackRequest(BaseModel):
@@ -88,7 +107,7 @@ class FeedbackRequest(BaseModel):
 
     user_id: UserId
     recommendation_id: RecommendationId | None = None
-    events: Annotated[list[FeedbackEvent], Field(min_length=1, max_length=100), AfterValidator(_each_once)]
+    events: list[FeedbackEvent] = Field(min_length=1, max_length=100)
 
 
 class RecommendedItem(BaseModel):

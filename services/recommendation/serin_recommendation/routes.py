@@ -16,6 +16,7 @@ from serin_recommendation.models import (
     EngineVersion,
     FeedbackRequest,
     FeedbackResponse,
+    ItemId,
     PersonalizedRequest,
     PersonalizedResponse,
     Ranked,
@@ -37,19 +38,19 @@ from serin_services.runtime import RuntimeDependency
 router = APIRouter(prefix="/api/v2/recommend", tags=["recommendation"])
 
 
-def get_engine(request: Request) -> RecommendationEngine:
+async def get_engine(request: Request) -> RecommendationEngine:
     """FastAPI dependency: the engine of this process; a test overrides it."""
     engine: RecommendationEngine = request.app.state.engine
     return engine
 
 
-def get_recommender(request: Request) -> Recommender:
+async def get_recommender(request: Request) -> Recommender:
     """FastAPI dependency: what answers with the engine."""
     recommender: Recommender = request.app.state.recommender
     return recommender
 
 
-def get_database(request: Request) -> Database:
+async def get_database(request: Request) -> Database:
     """FastAPI dependency: the database of this process."""
     database: Database = request.app.state.database
     return database
@@ -114,9 +115,7 @@ async def batch(body: BatchRequest, engine: EngineDependency, recommender: Recom
 
 
 @router.get("/similar/{item_id}", response_model=SimilarResponse, responses=documented(404, 422, 500, 503, 504))
-async def similar(
-    item_id: Annotated[str, Path(min_length=1, max_length=64)], engine: EngineDependency, limit: Limit = 10
-) -> Response:
+async def similar(item_id: Annotated[ItemId, Path()], engine: EngineDependency, limit: Limit = 10) -> Response:
     """Find the items that are most like one; 404 for one that the model does not know."""
     ranking = engine.similar(item_id, limit)
     if ranking is None:
@@ -168,7 +167,7 @@ async def feedback(
     given = FeedbackOf(
         user_id=body.user_id,
         recommendation_id=body.recommendation_id,
-        events=[Told(event.item_id, event.event, event.rating) for event in body.events],
+        events=[Told(event.item_id, event.event, event.stars) for event in body.events],
         variant=runtime.settings.variant,
         bucket=bucket(body.user_id),
         at=dt.datetime.now(dt.UTC),
