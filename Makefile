@@ -16,7 +16,7 @@ BENCH_ARGS  ?=
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: help venv packages format lint unit integration e2e test cluster cluster-down cluster-purge images install demo record services bench-services bench-services-memory bench-services-indexes bench-services-sessions lock clean
+.PHONY: help venv packages format lint unit integration e2e test cluster cluster-down cluster-purge images gateway install demo record services bench-services bench-services-memory bench-services-indexes bench-services-sessions bench-traffic lock clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-23s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -70,6 +70,9 @@ images: venv cluster ## Build the images and put them into the cluster
 	@$(CLUSTER) images
 	@$(CLUSTER) load
 
+gateway: cluster ## Build Envoy Gateway (17 min the first time) and put it in front of the cluster, on port 30080
+	@$(CLUSTER) gateway
+
 install: venv ## Install Serin, Prometheus and the two services into the cluster
 	@$(BIN)/python -m tests.demo --install-only
 
@@ -93,6 +96,11 @@ bench-services-indexes: venv packages ## Batches: statements, plans and times wi
 
 bench-services-sessions: venv ## Memory of 1,000 conversations of 20 turns against their full history
 	@$(BIN)/python -m tests.bench.services sessions $(BENCH_ARGS)
+
+bench-traffic: venv ## On the cluster with its gateway: requests lost by switching, exactness, speed, sticky users
+	@$(BIN)/python -m tests.bench.traffic switching --router HTTPRoute $(BENCH_ARGS)
+	@$(BIN)/python -m tests.bench.traffic switching --router Replicas $(BENCH_ARGS)
+	@$(BIN)/python -m tests.bench.traffic sticky
 
 lock: venv ## Pin every dependency again, with hashes
 	@test -x $(BIN)/uv || $(BIN)/python -m pip install --quiet --disable-pip-version-check uv
