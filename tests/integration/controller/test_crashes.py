@@ -6,146 +6,22 @@ how many; `CRASH_POINTS=1000` tries all.
 """
 
 import asyncio
-import contextlib
 import os
-import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import pytest
-from prometheus_client import CollectorRegistry, Counter, Histogram, start_http_server
 
 from serin.api.names import API_VERSION, PLURAL
-from serin.kube.client import Kube
-from serin.kube.errors import KubeError
-from serin.kube.lease import LeaderLease
-from tests.integration.cluster_plane import Plane, control_plane
 from tests.integration.controller.mortal import Cemetery, Life, state
-from tests.integration.controller.process import TRAFFIC
-from tests.integration.metrics.process import free_port, prometheus
+from tests.integration.controller.scene import Scene
 
 _SECONDS = 400.0
 _AT_ONCE = 24
 _POINTS = int(os.environ.get("CRASH_POINTS", "12"))
 Experiment = dict[str, Any] | None
-
-
-class Traffic:
-    """A healthy shop in any number of namespaces."""
-
-    def __init__(self) -> None:
-        registry, labels, self.port = CollectorRegistry(), ("namespace", "service", "variant"), free_port()
-        self._requests = Counter("http_requests_total", "Requests.", (*labels, "code"), registry=registry)
-        self._latency = Histogram(
-            "http_request_duration_seconds", "Latency.", labels, registry=registry, buckets=(0.15, 1.0)
-        )
-        self.namespaces: set[str] = set()
-        self._server, self._thread = start_http_server(self.port, "127.0.0.1", registry)
-
-    def serve(self) -> None:
-        """Some requests of both variants."""
-        for namespace in list(self.namespaces):
-            for variant in ("control", "canary"):
-                self._requests.labels(namespace, "shop", variant, "200").inc(20)
-                for _ in range(20):
-                    self._latency.labels(namespace, "shop", variant).observe(0.05)
-
-    def stop(self) -> None:
-        """Nothing is exported any more."""
-        self._server.shutdown()
-        self._server.server_close()
-        self._thread.join()
-
-
-def kubelet(kube: Kube) -> None:
-    """Mark every pod that waits as ready."""
-    ready = {"status": {"phase": "Running", "conditions": [{"type": "Ready", "status": "True"}]}}
-    waiting = kube._call("GET", "/api/v1/pods", "pods", query=[("fieldSelector", "status.phase=Pending")])
-    for pod in waiting["items"]:
-        meta = pod["metadata"]
-        with contextlib.suppress(KubeError):
-            kube.patch("v1", "pods", meta["namespace"], meta["name"], ready, subresource="status")
-
-
-@contextlib.contextmanager
-def _repeated(work: Callable[[], object], every: float) -> Iterator[None]:
-    ended = threading.Event()
-
-    def run() -> None:
-        while not ended.wait(every):
-            with contextlib.suppress(KubeError):
-                work()
-
-    thread = threading.Thread(target=run, daemon=True)
-    thread.start()
-    try:
-        yield
-    finally:
-        ended.set()
-        thread.join(10)
-
-
-@dataclass
-class Scene:
-    """Where the rollouts are."""
-
-    plane: Plane
-    admin: Kube
-    address: str
-    traffic: Traffic
-    lease: LeaderLease
-    serial: int = field(default=0)
-
-    def prepare(self) -> str:
-        """A namespace with a shop, and an experiment whose canary Serin makes; its name."""
-        self.serial += 1
-        namespace = f"crash-{self.serial}"
-        self.admin.create("v1", "namespaces", None, {"metadata": {"name": namespace}})
-        labels = {"app": "shop"}
-        pod = {"metadata": {"labels": labels}, "spec": {"containers": [{"name": "main", "image": "shop:1"}]}}
-        spec = {"replicas": 2, "selector": {"matchLabels": labels}, "template": pod}
-        body: dict[str, Any] = {"metadata": {"name": "shop"}, "spec": spec}
-        self.admin.create("apps/v1", "deployments", namespace, body)
-        service = {"metadata": {"name": "shop"}, "spec": {"selector": labels, "ports": [{"port": 80}]}}
-        self.admin.create("v1", "services", namespace, service)
-        patch = {"spec": {"containers": [{"name": "main", "image": "shop:2"}]}}
-        wanted = {
-            "services": [{"name": "shop", "control": {"deployment": "shop"}, "canary": {"patch": patch}}],
-            "stages": [{"name": "half", "weight": 50, "duration": "5s"}],
-            "promotion": {"bake": "5s"},
-            "analysis": {"interval": "5s", "minRequests": 20},
-            "prometheus": {"address": self.address},
-        }
-        kind = {"apiVersion": API_VERSION, "kind": "CanaryExperiment", "metadata": {"name": "try"}, "spec": wanted}
-        self.admin.create(API_VERSION, PLURAL, namespace, kind)
-        self.traffic.namespaces.add(namespace)
-        return namespace
-
-
-@pytest.fixture(scope="module")
-def scene(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
-    """A control plane, pods that get ready, traffic and its Prometheus."""
-    home = tmp_path_factory.mktemp("crashes")
-    with contextlib.ExitStack() as stack:
-        plane = stack.enter_context(control_plane(home))
-        admin, traffic = plane.connect(), Traffic()
-        stack.callback(admin.close)
-        stack.callback(traffic.stop)
-        admin.create("v1", "namespaces", None, {"metadata": {"name": "serin-system"}})
-        lease = LeaderLease(admin, "serin-system", "serin", "mortal")
-        assert lease.acquire()
-        stack.enter_context(_repeated(lease.acquire, 2.0))
-        stack.enter_context(_repeated(traffic.serve, 0.5))
-        stack.enter_context(_repeated(lambda: kubelet(admin), 0.3))
-        config = TRAFFIC.format(port=traffic.port)
-        address = stack.enter_context(prometheus(Path(home) / "tsdb", config))
-        yield Scene(plane, admin, address, traffic, lease)
-
-
 Meddle = Callable[[Scene, str, dict[str, Any]], None]
 
 

@@ -1,0 +1,68 @@
+"""Deletions that could hang for ever: with a namespace that goes, and with a spec that this operator cannot read."""
+
+import asyncio
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pytest
+
+from serin.api.names import API_VERSION, PLURAL
+from serin.kube.client import JSON_PATCH
+from serin.kube.errors import NotFound
+from tests.integration.controller.mortal import Cemetery, Life, state
+from tests.integration.controller.scene import Scene
+
+_SECONDS = 120.0
+Experiment = dict[str, Any] | None
+
+
+async def _until_gone(scene: Scene, namespace: str, meddle: Callable[[dict[str, Any]], None]) -> None:
+    """Runs the operator; `meddle` is told once when the split is measured; ends when the experiment is gone."""
+    meddled = False
+
+    def over(obj: Experiment) -> bool:
+        nonlocal meddled
+        if obj is None:
+            return True
+        if obj.get("status", {}).get("countedUntil") and not meddled:
+            meddled = True
+            meddle(obj)
+        return False
+
+    with ThreadPoolExecutor(8) as executor:
+        await Cemetery(scene.admin, scene.lease, executor).run(namespace, Life(), over, _SECONDS)
+    assert meddled
+
+
+async def test_namespace_is_deleted_in_a_stage(scene: Scene) -> None:
+    """The experiment holds its namespace up no longer than its Deployments are there."""
+    namespace = scene.prepare()
+    await _until_gone(scene, namespace, lambda _: scene.admin.delete("v1", "namespaces", None, namespace) and None)
+    for _ in range(300):
+        try:
+            await asyncio.to_thread(scene.admin.get, "v1", "namespaces", None, namespace)
+        except NotFound:
+            return
+        await asyncio.sleep(0.2)
+    pytest.fail("the namespace is still there after a minute")
+
+
+async def test_unreadable_experiment_is_deleted_in_a_stage(scene: Scene) -> None:
+    """A newer CRD's field makes the spec unreadable; deleted, control has its size and image back, and it goes."""
+    crds = "apiextensions.k8s.io/v1", "customresourcedefinitions", None, f"{PLURAL}.serin.dev"
+    path = "/spec/versions/0/schema/openAPIV3Schema/properties/spec/x-kubernetes-preserve-unknown-fields"
+    scene.admin.patch(*crds, [{"op": "add", "path": path, "value": True}], JSON_PATCH)
+    namespace = scene.prepare()
+
+    def meddle(obj: dict[str, Any]) -> None:
+        del obj
+        for _ in range(50):  # the API server takes a moment to serve the new schema
+            spec = scene.admin.patch(API_VERSION, PLURAL, namespace, "try", {"spec": {"novel": {"a": 1}}})["spec"]
+            if "novel" in spec:
+                break
+        assert "novel" in spec
+        scene.admin.delete(API_VERSION, PLURAL, namespace, "try")
+
+    await _until_gone(scene, namespace, meddle)
+    assert await asyncio.to_thread(state, scene.admin, namespace) == {"shop": (2, "shop:1"), "kept": 0, "phase": "gone"}
