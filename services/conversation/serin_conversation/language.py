@@ -36,6 +36,9 @@ MOST_AVOIDED: Final = 3
 _LEAST_LIKENESS: Final = 0.38
 """Below this cosine a message is like none of the examples; between what the tests' messages with an intent have, and
 those without."""
+_MOST_SENTENCES: Final = 6
+_ENDS: Final = 5
+"""Words at either end of a sentence in which people say what they want."""
 _LEAST_LETTERS: Final = 3
 _ENDINGS: Final = ("", "s", "er", "est", "ish", "'s")
 
@@ -148,15 +151,36 @@ def _examples() -> _Examples:
 
 
 def intent_of(text: str) -> Intent:
-    """Return the intent whose example is most like a text, or `other`."""
+    """Return the intent whose example is most like a text, or like the beginning or end of one of its sentences.
+
+    "Recommend me a comedy to watch with my kids" is like "recommend me a film" in its first words alone.
+    """
     examples = _examples()
-    weighted = n_grams(text) * examples.rarity
-    length = float(np.sqrt(weighted @ weighted))
-    if length == 0.0:
-        return "other"
-    likeness = (examples.vectors @ weighted) / length
-    nearest = int(np.argmax(likeness))
-    return examples.intents[nearest] if likeness[nearest] >= _LEAST_LIKENESS else "other"
+    nearest: Intent = "other"
+    most = _LEAST_LIKENESS
+    for part in _told(text):
+        weighted = n_grams(part) * examples.rarity
+        length = float(np.sqrt(weighted @ weighted))
+        if length == 0.0:
+            continue
+        likeness = (examples.vectors @ weighted) / length
+        best = int(np.argmax(likeness))
+        # A greeting comes first or is none: "there" in the middle of a story greets nobody.
+        greets = examples.intents[best] == "greet" and not text.startswith(part)
+        if likeness[best] >= most and not greets:
+            nearest, most = examples.intents[best], float(likeness[best])
+    return nearest
+
+
+def _told(text: str) -> list[str]:
+    """Return a text, its first sentences, and of long ones the first and the last words."""
+    parts = [text]
+    for sentence in sentences(text)[:_MOST_SENTENCES]:
+        words = sentence.split()
+        parts.append(sentence)
+        if len(words) > _ENDS:
+            parts += [" ".join(words[:_ENDS]), " ".join(words[-_ENDS:])]
+    return list(dict.fromkeys(parts))
 
 
 def slots_of(text: str) -> Slots:

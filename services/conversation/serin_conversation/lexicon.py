@@ -22,6 +22,7 @@ EXAMPLES: Final[dict[Intent, tuple[str, ...]]] = {
         "i want to see a movie",
         "i would like to watch something",
         "suggest something to watch",
+        "please recommend something",
         "i am looking for a series",
         "find me a movie for this evening",
         "any recommendations",

@@ -51,8 +51,8 @@ _WISH: Final[dict[Language, str]] = {
     "ko": "{wish} 작품을 찾아볼게요. {question}",
 }
 _OFFER: Final[dict[Language, str]] = {
-    "en": "For {wish} I suggest {titles}. {question}",
-    "ko": "{wish} 작품으로 {titles} 추천해 드려요. {question}",
+    "en": "I suggest {titles} ({wish}). {question}",
+    "ko": "{titles} 추천해 드려요 ({wish} 작품). {question}",
 }
 _QUESTIONS: Final[dict[Language, dict[str, str]]] = {
     "en": {
@@ -113,6 +113,8 @@ def wish(language: Language, slots: Slots) -> str:
 def offer(language: Language, slots: Slots, titles: Sequence[str]) -> str:
     """Recommend titles for a wish, and ask for the first thing that is not known."""
     listed = ", ".join(titles)
+    if language == "en" and len(titles) > 1:
+        listed = f"{', '.join(titles[:-1])} or {titles[-1]}"
     return _OFFER[language].format(wish=_named(language, slots), titles=listed, question=_question(language, slots))
 
 

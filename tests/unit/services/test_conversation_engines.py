@@ -67,7 +67,7 @@ def test_items_are_offered_and_not_offered_again() -> None:
     engine = MultiTurnConversationEngine()
     first = engine.reply(ask("Recommend me a comedy"))
     assert [item.item_id for item in first.items] == ["item-0000", "item-0001", "item-0002"]
-    assert "Comedy 0, Comedy 1, Comedy 2" in first.reply
+    assert "I suggest Comedy 0, Comedy 1 or Comedy 2 (comedy)." in first.reply
     assert first.memory is not None
     second = engine.reply(ask("show me another one", first.memory))
     assert [item.item_id for item in second.items] == ["item-0003", "item-0004", "item-0005"]
