@@ -208,6 +208,22 @@ def test_a_dead_canary_does_not_hold_up_the_way_back(kube: Kube, namespace: str)
     assert shop.sizes()[0] == TOTAL, "and control grows to its full size"
 
 
+def test_a_canary_without_a_pod_is_given_up(kube: Kube, namespace: str) -> None:
+    """Its users get errors that no pod counts: after 15 s the reading says so; one that somebody shrank grows again."""
+    shop = routed(kube, namespace)
+    before = shop.bring(50)
+    kube.patch(APPS, "deployments", namespace, "shop-next", {"spec": {"replicas": 0}})
+    make_ready(kube, namespace, "shop-next")
+    seen = shop.read(50)
+    assert seen.token != before.token
+    assert not seen.unserved
+    assert "no ready pod for 16s, and HTTPRoute shop gives it 50%" in shop.read(50, after=16.0).unserved
+    shop.write(50)
+    assert shop.sizes() == (TOTAL, 5)
+    shop.ready()
+    assert not shop.read(50).unserved
+
+
 def test_control_is_whole_before_the_share_goes_back(kube: Kube, namespace: str) -> None:
     """A control that somebody shrank grows first; a pod that never gets ready delays the way back by 30 s at most."""
     shop = routed(kube, namespace)

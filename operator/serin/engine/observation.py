@@ -67,6 +67,8 @@ class RouteReading:
     """What it waits for, or what the granularity of the split is, as a sentence fragment."""
     trouble: str = ""
     """Why what was written is not in force, where waiting alone won't help: the experiment holds and says it."""
+    unserved: str = ""
+    """Why those whom the split leads to the canary get no answer at all; no measurement of the canary's shows that."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -105,12 +105,21 @@ def canary_gone(case: Case) -> Finding | None:
     return None
 
 
+def canary_unserved(case: Case) -> Finding | None:
+    """A route goes on leading users to a canary without a pod, and their errors are in nobody's metrics."""
+    for service in case.seen.services:
+        if service.route.unserved and case.status.weight > 0:
+            return Finding("CanaryNotServing", f"{service.name}: {service.route.unserved}", Phase.FAILED)
+    return None
+
+
 ROLLS_BACK: Final[tuple[Rule, ...]] = (
     aborted,
     guardrail_failing,
     superseded,
     canary_gone,
     canary_cannot_start,
+    canary_unserved,
 )
 """What rolls back, before anything else is considered. None of it needs a measurement of this look."""
 

@@ -36,6 +36,8 @@ _PATIENCE: Final = 10.0
 """Seconds that a route may lag behind before that is called trouble: the usual lag is far below one."""
 _GOES_BACK_AFTER: Final = 30.0
 """Seconds that a return to control waits for control's pods: one that never gets ready must not keep a bad canary."""
+_UNSERVED_FOR: Final = 15.0
+"""Seconds without any ready pod after which a canary with traffic is given up: longer than a pod takes to restart."""
 _REMEMBERED: Final = 30.0
 
 _log = structlog.get_logger("serin.traffic.routes")
@@ -86,7 +88,12 @@ class RouteRouter:
         namespace: str = "",
     ) -> RouteReading:
         """The split that the route says, in force or not; one call."""
-        pods = "/".join(f"{each.uid[:8]}:{each.template_hash}" if each else "-" for each in (control, canary))
+        # Sizes may grow as they like; one that is too small is a change that has to be set right.
+        wants = total, pods_needed(weight, total)
+        pods = "/".join(
+            f"{each.uid[:8]}:{each.template_hash}{'<' * (each.replicas < want)}" if each else "-"
+            for each, want in zip((control, canary), wants, strict=True)
+        )
         notes = _missing_pods(control, canary, weight, total)
         try:
             address, route = self._find(namespace, service)
@@ -115,7 +122,18 @@ class RouteRouter:
             token=token,
             note=", ".join(notes),
             trouble=lag if lag and since >= _PATIENCE else "",
+            unserved=self._unserved(namespace, service, address, canary, share),
         )
+
+    def _unserved(
+        self, namespace: str, service: Service, address: Address, canary: Workload | None, share: float | None
+    ) -> str:
+        """Where pods are the split, one that dies takes its share with it; a route goes on leading users there."""
+        dead = bool(share) and (canary is None or canary.ready == 0)
+        lasted = self._held(namespace, service, "dead", "dead" if dead else "")
+        if lasted < _UNSERVED_FOR:
+            return ""
+        return f"the canary has had no ready pod for {lasted:.0f}s, and {address} gives it {_percent(share)}"
 
     def write(self, namespace: str, service: Service, *, weight: int, total: int) -> None:
         """One step: pods that will be needed, then the numbers, then pods that are needed no more."""

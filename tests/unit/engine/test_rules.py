@@ -113,6 +113,12 @@ RULES: list[tuple[Rule, Callable[[Case], Case], str, str]] = [
     (rules.paused, _spec(paused=True), "Paused", "paused at 50%"),
     (rules.no_control, _last_service(control=None), "ControlMissing", "conversation: control's Deployment is gone"),
     (
+        rules.canary_unserved,
+        _last_service(route=RouteReading(50.0, False, "2", unserved="the canary has had no ready pod for 15s")),
+        "CanaryNotServing",
+        "conversation: the canary has had no ready pod",
+    ),
+    (
         rules.route_not_followed,
         _last_service(route=RouteReading(None, False, "2", trouble="HTTPRoute shop is gone")),
         "RouteNotFollowed",
@@ -177,7 +183,7 @@ def test_order_of_the_chains() -> None:
     """A change of this order is a change of the policy, and needs a reason."""
     names = [[rule.__name__ for rule in chain] for chain in (ROLLS_BACK, HOLDS, STAYS)]
     assert names == [
-        ["aborted", "guardrail_failing", "superseded", "canary_gone", "canary_cannot_start"],
+        ["aborted", "guardrail_failing", "superseded", "canary_gone", "canary_cannot_start", "canary_unserved"],
         ["paused", "no_control", "route_not_followed", "no_measurement"],
         ["stage_time", "stage_samples", "enough_evidence", "pods_ready", "approval"],
     ]
