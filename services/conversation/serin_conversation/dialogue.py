@@ -25,7 +25,7 @@ T = TypeVar("T")
 
 UNKNOWN: Final = "There is no such conversation: begin one at /api/v2/conversations/start."
 ENDED: Final = "This conversation has ended: begin another one at /api/v2/conversations/start."
-_LONG_CHARACTERS: Final = 600
+_LONG_CHARACTERS: Final = 300
 """From so much text on, an answer takes more than a millisecond and is made beside the event loop."""
 
 
