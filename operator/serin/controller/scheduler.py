@@ -14,6 +14,7 @@ from typing import Final
 import structlog
 
 from serin.controller.store import Key
+from serin.kube.errors import KubeError
 
 _FIRST_BACKOFF: Final = 1.0
 _LONGEST_BACKOFF: Final = 60.0
@@ -128,12 +129,16 @@ class Scheduler:
                 if not self._closing:
                     after = await self._reconcile(key)
                 self._failures.pop(key, None)
-            except Exception:  # noqa: BLE001 - one experiment's fault must not stop the others
+            except Exception as error:  # noqa: BLE001 - one experiment's fault must not stop the others
                 failures = self._failures[key] = self._failures.get(key, 0) + 1
                 after = jittered(backoff(failures))
                 # Its own writes wake it too: without a pause, a look that fails after a write would never rest.
                 soonest = _FIRST_BACKOFF
-                _log.exception("look failed", namespace=key.namespace, experiment=key.name, retry_in=round(after, 1))
+                known = {"namespace": key.namespace, "experiment": key.name, "retry_in": round(after, 1)}
+                if isinstance(error, KubeError):  # an outage of the API server is no fault of this program
+                    _log.warning("look failed", error=str(error), **known)
+                else:
+                    _log.exception("look failed", **known)
             finally:
                 self._running.discard(key)
         if key in self._again:

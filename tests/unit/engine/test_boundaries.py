@@ -87,6 +87,7 @@ def test_change_in_the_middle_of_a_promotion_is_undone_first(phase: Phase) -> No
         if decision.status.run_id != first:
             break
     assert templates(world) == {"old"}
+    assert world._kept == {}, "what the run had kept is gone before the next one begins"
     assert {pair.control.replicas for pair in world._pairs.values()} == {20}
     assert "Superseded" in {each.reason for each in world.status.transitions}
     assert run(world, 7200).phase is Phase.SUCCEEDED
