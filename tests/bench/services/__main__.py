@@ -5,10 +5,10 @@ import sys
 
 from rich.console import Console
 
-from tests.bench.services import latency, memory
+from tests.bench.services import indexes, latency, memory, session_memory
 from tests.bench.services.processes import NoPostgresError
 
-BENCHES = {"latency": latency, "memory": memory}
+BENCHES = {"latency": latency, "memory": memory, "indexes": indexes, "sessions": session_memory}
 
 
 def main(arguments: list[str] | None = None) -> int:
