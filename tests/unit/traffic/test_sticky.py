@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -117,3 +118,9 @@ def test_the_operator_does_not_need_the_hash() -> None:
     """The controller starts without the hash library: only `whois` predicts users."""
     code = "import sys; sys.modules['xxhash'] = None; import serin.controller.main, serin.cli.main"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_the_documentation_shows_a_real_bucket() -> None:
+    """The example of `whois` in docs/traffic.md is what the function says."""
+    text = (Path(__file__).parents[3] / "docs/traffic.md").read_text()
+    assert f"bucket {combined(['u-0042', 'phase4']) % 100} of 100 by x-user-id" in text
