@@ -6,8 +6,9 @@ catches: what was in memory is gone, and another operator begins with what the A
 
 import asyncio
 import json
+import random
 import threading
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -20,12 +21,14 @@ from serin.controller.reconcile import Reconciler
 from serin.controller.store import Key, Objects, Store
 from serin.kube.client import Kube
 from serin.kube.deployments import APPS, Deployments
-from serin.kube.errors import KubeError, NotFound
+from serin.kube.errors import KubeError, NotFound, Unavailable
 from serin.kube.lease import LeaderLease
 from serin.metrics.source import MetricsSource
 from serin.traffic.router import Routers
 
 When = Literal["before", "after"]
+Lists = tuple[list[dict[str, Any]], list[dict[str, Any]]]
+"""Deployments and experiments of a namespace."""
 
 
 class Killed(BaseException):
@@ -39,10 +42,18 @@ class Life:
     Args:
         dies_at: number of the write, from 1; 0: never.
         when: before the write is sent, or after it has had its effect.
+        behind: how many turns old the lists are that operators get; their own writes they do know.
+        fails: share of the calls that end with `error`: reads and writes before their effect, or writes after it.
+        error: what a call that fails ends with.
     """
 
     dies_at: int = 0
     when: When = "before"
+    behind: int = 0
+    fails: float = 0.0
+    error: KubeError = field(default_factory=lambda: Unavailable("the API server answered 503", 503))
+    calls: int = 0
+    chance: random.Random = field(default_factory=lambda: random.Random(1))
     writes: list[str] = field(default_factory=list)
     effects: Counter[str] = field(default_factory=Counter)
     died: bool = False
@@ -80,10 +91,17 @@ class Mortal(Kube):
     def _call(self, method: str, path: str, plural: str, **rest: Any) -> dict[str, Any]:
         if self._dead:
             raise Killed
+        life = self._life
+        life.calls += 1
+        fails = life.chance.random() < life.fails
         if method == "GET":
+            if fails:
+                raise life.error
             return super()._call(method, path, plural, **rest)
         with self._lock:
-            life = self._life
+            late = fails and life.chance.random() < 0.5
+            if fails and not late:
+                raise life.error
             life.writes.append(f"{method} {path}")
             dies = len(life.writes) == life.dies_at
             if dies and life.when == "before":
@@ -92,6 +110,8 @@ class Mortal(Kube):
             life.effect(method, plural, path, json.loads(json.dumps(rest.get("body"))))
             if dies:
                 self._die()
+            if late:
+                raise life.error
             return answer
 
     def _die(self) -> None:
@@ -117,12 +137,12 @@ class Cemetery:
         self, namespace: str, life: Life, over: Callable[[dict[str, Any] | None], bool], seconds: float
     ) -> dict[str, Any] | None:
         """Operators, one after the other as they die, until `over` says so of the experiment; the experiment."""
-        loop = asyncio.get_running_loop()
+        lists: deque[Lists] = deque(maxlen=life.behind + 1)
         async with asyncio.timeout(seconds):
             while True:
                 source = MetricsSource()
                 try:
-                    return await self._live(loop, namespace, life, over, source)
+                    return await self._live(lists, namespace, life, over, source)
                 except Killed:
                     continue
                 finally:
@@ -130,7 +150,7 @@ class Cemetery:
 
     async def _live(
         self,
-        loop: asyncio.AbstractEventLoop,
+        lists: deque[Lists],
         namespace: str,
         life: Life,
         over: Callable[[dict[str, Any] | None], bool],
@@ -142,20 +162,20 @@ class Cemetery:
         actor = Actor(kube, deployments, router)
         reconciler = Reconciler(kube, store, observer, actor, self.lease, self.executor, "mortal")
         while True:
-            for objects, api, plural in (
-                (store.deployments, APPS, "deployments"),
-                (store.experiments, API_VERSION, PLURAL),
-            ):
-                found = await loop.run_in_executor(self.executor, self.admin.list, api, plural, namespace)
-                _replace(objects, found)
-            now = store.experiments.get(key)
-            if over(now):
-                return now
+            lists.append(await asyncio.get_running_loop().run_in_executor(self.executor, self._list, namespace))
+            # The oldest that is kept: an API server's cache, or a watch, that lags behind. It outlives the operator.
+            _replace(store.deployments, lists[0][0])
+            _replace(store.experiments, lists[0][1])
+            if over(next(iter(lists[-1][1]), None)):
+                return next(iter(lists[-1][1]), None)
             try:
                 after = await reconciler.reconcile(key)
             except KubeError:  # as the scheduler does: a turn that fails is tried again
                 after = 0.5
             await asyncio.sleep(min(after if after is not None else 0.5, 0.5))
+
+    def _list(self, namespace: str) -> Lists:
+        return self.admin.list(APPS, "deployments", namespace), self.admin.list(API_VERSION, PLURAL, namespace)
 
 
 def _replace(objects: Objects, found: list[dict[str, Any]]) -> None:

@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 from serin.api.names import API_VERSION, PLURAL
+from serin.kube.errors import Conflict, Unavailable
 from tests.integration.controller.mortal import Cemetery, Life, state
 from tests.integration.controller.scene import Scene
 
@@ -40,6 +41,19 @@ def _delete_in_the_stage(scene: Scene, namespace: str, obj: dict[str, Any]) -> N
         scene.admin.delete(API_VERSION, PLURAL, namespace, "try")
 
 
+def _watching(scene: Scene, namespace: str, meddle: Meddle) -> Callable[[Experiment], bool]:
+    """Until the experiment has ended, or is gone."""
+
+    def over(obj: Experiment) -> bool:
+        if obj is None:
+            return True
+        meddle(scene, namespace, obj)
+        ended = obj.get("status", {}).get("phase") in {"Succeeded", "RolledBack", "Failed"}
+        return ended and not obj["metadata"].get("finalizers")
+
+    return over
+
+
 @pytest.mark.timeout(1500)
 @pytest.mark.parametrize(
     ("meddle", "phase", "image"),
@@ -52,24 +66,13 @@ def _delete_in_the_stage(scene: Scene, namespace: str, obj: dict[str, Any]) -> N
 )
 async def test_a_crash_at_every_write(scene: Scene, meddle: Meddle, phase: str, image: str) -> None:
     """Killed before and after each write: the same end, and no create, delete, scale or template twice."""
-
-    def watching(namespace: str) -> Callable[[Experiment], bool]:
-        def over(obj: Experiment) -> bool:
-            if obj is None:
-                return True
-            meddle(scene, namespace, obj)
-            ended = obj.get("status", {}).get("phase") in {"Succeeded", "RolledBack", "Failed"}
-            return ended and not obj["metadata"].get("finalizers")
-
-        return over
-
     with ThreadPoolExecutor(_AT_ONCE) as executor:
         graveyard, free = Cemetery(scene.admin, scene.lease, executor), asyncio.Semaphore(_AT_ONCE)
 
         async def run(life: Life) -> tuple[Life, dict[str, Any]]:
             async with free:
                 namespace = await asyncio.to_thread(scene.prepare)
-                await graveyard.run(namespace, life, watching(namespace), _SECONDS)
+                await graveyard.run(namespace, life, _watching(scene, namespace, meddle), _SECONDS)
                 scene.traffic.namespaces.discard(namespace)
                 return life, await asyncio.to_thread(state, scene.admin, namespace)
 
@@ -95,3 +98,35 @@ async def test_a_crash_at_every_write(scene: Scene, meddle: Meddle, phase: str, 
     )
     assert not wrong, "\n".join(wrong)
     assert died >= len(points) * 0.8, "too few operators died where they should"
+
+
+_TROUBLE = {
+    "lists behind": Life(behind=4),
+    "lists behind, and a crash": Life(behind=4, dies_at=17, when="after"),
+    "503": Life(fails=0.25),
+    "409": Life(fails=0.3, error=Conflict("the object has been modified", 409)),
+    "429 and lists behind": Life(fails=0.2, behind=3, error=Unavailable("too many requests", 429)),
+    "no answer, and a crash": Life(fails=0.2, dies_at=21, error=Unavailable("the API server did not answer")),
+}
+
+
+@pytest.mark.timeout(900)
+async def test_a_bad_api_server(scene: Scene) -> None:
+    """Calls that fail before or after their effect, and lists that are behind: the same end, and nothing twice."""
+    with ThreadPoolExecutor(_AT_ONCE) as executor:
+        graveyard = Cemetery(scene.admin, scene.lease, executor)
+
+        async def run(life: Life) -> dict[str, Any]:
+            namespace = await asyncio.to_thread(scene.prepare)
+            await graveyard.run(namespace, life, _watching(scene, namespace, _nothing), _SECONDS)
+            return await asyncio.to_thread(state, scene.admin, namespace)
+
+        reference = Life()
+        end, *ends = await asyncio.gather(*(run(life) for life in (reference, *_TROUBLE.values())))
+    assert end["phase"] == "Succeeded"
+    for (name, life), found in zip(_TROUBLE.items(), ends, strict=True):
+        assert found == end, name
+        once = {what: count for what, count in life.effects.items() if not what.startswith("finalizers")}
+        wanted = {what: count for what, count in reference.effects.items() if not what.startswith("finalizers")}
+        assert once == wanted, name
+        print(f"{name}: {life.calls} calls, the same end")
