@@ -153,12 +153,17 @@ class Guardrails(_Struct, frozen=True):
 
 
 class Goal(_Struct, frozen=True):
-    """Benefit: judged in the A/B stage, on users."""
+    """Benefit: judged in the A/B stage, on users.
+
+    Without queries the series `serin_goal_users`, `serin_goal_sum` and `serin_goal_sum_of_squares` of `service` are
+    read, with the goal's name ('_' for '-') in the label `goal`.
+    """
 
     name: DnsLabel
-    count: PromQL
-    sum: PromQL
-    sum_of_squares: PromQL
+    service: DnsLabel | None = None
+    count: PromQL | None = None
+    sum: PromQL | None = None
+    sum_of_squares: PromQL | None = None
     direction: Literal["Increase", "Decrease"] = "Increase"
     minimum_effect: float = 0.0
     promote_on: Literal["Superior", "NonInferior"] = "NonInferior"

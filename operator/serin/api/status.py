@@ -80,6 +80,38 @@ class GuardrailStatus(_Struct, frozen=True):
     evidence: str = ""
 
 
+class GoalStatus(_Struct, frozen=True):
+    """One goal, as its last look found it. Values are texts for people; the users are those of the last reading."""
+
+    name: str
+    verdict: str
+    """Superior, NonInferior, Inferior or Inconclusive; Waiting before the first look."""
+    summary: str
+    control: str = ""
+    canary: str = ""
+    control_users: int = 0
+    canary_users: int = 0
+    difference: str = ""
+    relative: str = ""
+    effect: str = ""
+    p: str = ""
+    looks: str = ""
+    segments: str = ""
+    cross_check: str = ""
+    note: str = ""
+    """Why the last reading was not judged; empty when it was, or needed not to be."""
+
+
+class SamplesStatus(_Struct, frozen=True):
+    """How far the stage with `minSamples` is: the fewest users that any goal has."""
+
+    unit: str
+    control: int = 0
+    canary: int = 0
+    need: int = 0
+    eta: str = ""
+
+
 class ServiceStatus(_Struct, frozen=True):
     """One service: what is intended, what is observed, what was measured."""
 
@@ -144,6 +176,8 @@ class Status(_Struct, frozen=True):
     stale_approval: str = ""
     """The annotation `serin.dev/approve` as this run found it: an approval of an earlier run is none of this one."""
     services: tuple[ServiceStatus, ...] = ()
+    goals: tuple[GoalStatus, ...] = ()
+    samples: SamplesStatus | None = None
     conditions: tuple[Condition, ...] = ()
     transitions: tuple[Transition, ...] = ()
     step: Step | None = None

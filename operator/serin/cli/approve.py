@@ -4,16 +4,19 @@ The approval is of one run: a later release does not inherit it.
 """
 
 import argparse
+from typing import Any
 
 from serin.api.names import APPROVE
-from serin.api.status import TERMINAL, Phase
+from serin.api.status import TERMINAL, Phase, Status
 from serin.cli import cluster
 from serin.cli.cluster import Cluster, Experiment, NothingToDoError
+from serin.engine.goals import approval_of
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of the command."""
     cluster.add_arguments(parser)
+    parser.add_argument("--goals", action="store_true", help="promote although goals were not reached")
     parser.add_argument("--stage", default="", help="the stage whose end is approved; default: the last")
 
 
@@ -25,6 +28,8 @@ def main(options: argparse.Namespace) -> int:
 def _approve(where: Cluster, before: Experiment, options: argparse.Namespace) -> int:
     spec, status = before.spec, before.status
     last = spec.stages[-1].name
+    if options.goals:
+        return _approve_goals(where, before, options)
     if spec.promotion.approval != "Manual":
         raise NothingToDoError("promotion.approval is Automatic: it is promoted without an approval")
     if options.stage and options.stage not in {stage.name for stage in spec.stages}:
@@ -33,7 +38,7 @@ def _approve(where: Cluster, before: Experiment, options: argparse.Namespace) ->
         raise NothingToDoError(f"only the end of the last stage waits for an approval: write --stage {last}")
     if not status.run_id or status.phase in TERMINAL:
         raise NothingToDoError(f"it is {status.phase}, so there is nothing to approve: {status.message}")
-    where.patch(before, {"metadata": {"annotations": {APPROVE: f"{last}/{status.run_id}"}}})
+    where.patch(before, _approval(last, status))
     if status.reason != "WaitingForApproval":
         print(f"approved; stage {last} ends when its time and samples are there ({status.phase}: {status.message})")
         return cluster.DONE
@@ -42,3 +47,16 @@ def _approve(where: Cluster, before: Experiment, options: argparse.Namespace) ->
         return now.status.reason != "WaitingForApproval" and now.status.phase is not Phase.HOLDING
 
     return cluster.wait(where, before.name, options, answered)
+
+
+def _approve_goals(where: Cluster, before: Experiment, options: argparse.Namespace) -> int:
+    """A person's decision where the goals gave none. Not beforehand: nobody knows then what they will say."""
+    status, what = before.status, approval_of(before.spec)
+    if status.reason != "GoalsInconclusive":
+        raise NothingToDoError(f"no goal waits for a person ({status.phase}: {status.message})")
+    where.patch(before, _approval(what, status))
+    return cluster.wait(where, before.name, options, lambda now: now.status.reason != "GoalsInconclusive")
+
+
+def _approval(what: str, status: Status) -> dict[str, Any]:
+    return {"metadata": {"annotations": {APPROVE: f"{what}/{status.run_id}"}}}

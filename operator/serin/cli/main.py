@@ -35,6 +35,12 @@ VERBS: Final = (
         "Exit codes: 0 promoted, 2 bad input, 3 rolled back, 4 neither within three times its plan.",
     ),
     Verb("whois", "serin.cli.whois", "which variant a user is served by, and why", _WHOIS_CODES),
+    Verb(
+        "plan",
+        "serin.cli.plan",
+        "what an experiment can find out, and how long harm would go unseen, before the start",
+        "Exit codes: 0 the plan answers its questions, 2 bad input or no traffic known, 5 it does not (see warnings).",
+    ),
     Verb("retry", "serin.cli.retry", "try again after a rollback, or from the beginning", _EXIT_CODES),
     Verb("approve", "serin.cli.approve", "let an experiment with Manual approval be promoted", _EXIT_CODES),
     Verb("pause", "serin.cli.switches", "freeze an experiment at its weight; guardrails still roll back", _EXIT_CODES),

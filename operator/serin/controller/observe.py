@@ -13,7 +13,8 @@ from serin.api.names import CANARY, CONTROL, FINALIZER
 from serin.api.spec import Service, Spec
 from serin.api.status import TERMINAL, Phase, Status
 from serin.controller.store import Key, Store, deployment_names, key_of, names_of
-from serin.engine import history, record, run
+from serin.engine import goals, history, record, run
+from serin.engine.goal_reading import GoalReading
 from serin.engine.observation import (
     History,
     LookResult,
@@ -27,6 +28,7 @@ from serin.engine.observation import (
 from serin.engine.wording import unix
 from serin.kube.deployments import Deployments, outdated, promoted_template, template_hash, workload
 from serin.metrics.checks import check, unsupported, unsupported_prometheus
+from serin.metrics.goals import check_goals, read_goals
 from serin.metrics.source import MetricsSource, Target
 from serin.traffic.protocol import Router
 from serin.traffic.router import READS_WITHOUT_A_CALL
@@ -99,12 +101,14 @@ class Observer:
         meta = obj["metadata"]
         services = await self._services(obj, spec, status) if spec is not None else ()
         looks: tuple[LookResult, ...] = ()
+        readings: dict[str, GoalReading | Unmeasured] = {}
         problems: tuple[Problem, ...] = ()
         before: dict[str, History | Unmeasured] = {}
         if spec is not None and asked and "deletionTimestamp" not in meta:
             problems = await self._problems(obj, spec, status)
             before = await self._history(obj, spec, status, now)
             looks = await self._looks(obj, spec, status, now)
+            readings = await self._goals(meta["namespace"], spec, status, now)
         return Observation(
             uid=meta["uid"],
             namespace=meta["namespace"],
@@ -116,6 +120,7 @@ class Observer:
             services=services,
             problems=problems,
             looks=looks,
+            goals=readings,
             history=before,
         )
 
@@ -185,6 +190,8 @@ class Observer:
         for service in spec.services:
             found = await self._call(self.router.check, obj["metadata"]["namespace"], service)
             problems += found or await check(self.source, target(obj, spec, service, status), spec)
+        if not problems:
+            problems += await check_goals(self.source, spec, obj["metadata"]["namespace"])
         self._checked[key] = _Checked(time.monotonic(), generation, tuple(problems))
         return tuple(problems)
 
@@ -230,6 +237,14 @@ class Observer:
         targets = (target(obj, spec, each, status) for each in wanted)
         found = await asyncio.gather(*(self.source.history(each, now) for each in targets))
         return {each.name: one for each, one in zip(wanted, found, strict=True)}
+
+    async def _goals(
+        self, namespace: str, spec: Spec, status: Status, now: float
+    ) -> dict[str, GoalReading | Unmeasured]:
+        """Sums over users, about once an hour: only when the engine has a use for them."""
+        if not goals.due(spec, status):
+            return {}
+        return await read_goals(self.source, spec, namespace, now, now - unix(status.stage_started_at))
 
     def _everyone(self) -> Sequence[Target]:
         """The targets of all experiments that count now, so that one query serves them all."""
@@ -284,6 +299,4 @@ def _unsupported(spec: Spec) -> tuple[Problem, ...]:
     """What the resource can say and the operator can't do yet is refused, not ignored."""
     found = [unsupported(service.metrics or spec.metrics) for service in spec.services]
     found.append(unsupported_prometheus(spec.prometheus))
-    if spec.goals:
-        found.append(Problem("NotSupportedYet", "goals are not supported yet: remove spec.goals"))
     return tuple(problem for problem in found if problem is not None)

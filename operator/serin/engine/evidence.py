@@ -178,7 +178,7 @@ def without_samples(checkpoint: dict[str, str]) -> dict[str, str]:
 
 
 def _alpha(spec: Spec) -> float:
-    return spec.analysis.alpha / (len(spec.services) * len(guardrail_names(spec)))
+    return spec.analysis.alpha / (len(spec.services) * len(guardrail_names(spec)) + len(spec.goals))
 
 
 def _stages(spec: Spec) -> tuple[float, ...]:

@@ -7,6 +7,8 @@ Deployment is None, a failed measurement is an `Unmeasured` with its kind. The r
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from serin.engine.goal_reading import GoalReading
+
 
 @dataclass(frozen=True, slots=True)
 class Workload:
@@ -196,6 +198,8 @@ class Observation:
     Accepted=False."""
     looks: tuple[LookResult, ...] = ()
     """Looks since `status.countedUntil`, oldest first."""
+    goals: dict[str, GoalReading | Unmeasured] = field(default_factory=dict)
+    """By the goal's name; empty when they were not to be read now."""
     history: dict[str, History | Unmeasured] = field(default_factory=dict)
     """By service, while it is needed: once a run, before its first stage."""
 

@@ -115,7 +115,7 @@ def progressing(case: Case) -> Outcome:
     if (found := first(HOLDS, case)) is not None:
         return _hold(case, found, status)
     if (found := first(STAYS, _with_status(case, status))) is not None:
-        if found.reason in {"WaitingForApproval", "InsufficientTraffic"}:
+        if found.reason in {"WaitingForApproval", "InsufficientTraffic", "NoGoalData", "GoalsInconclusive"}:
             return _hold(case, found, status)
         text = _granularity(case) + found.message
         brief = found.brief or found.message

@@ -11,7 +11,7 @@ from typing import Final
 from serin.api.names import APPROVE
 from serin.api.spec import Spec, Stage
 from serin.api.status import Phase, Status, VerdictName
-from serin.engine import wording
+from serin.engine import goals, wording
 from serin.engine.evidence import Counted, samples
 from serin.engine.observation import Observation
 from serin.engine.run import run_id
@@ -67,6 +67,12 @@ def guardrail_failing(case: Case) -> Finding | None:
     return Finding("GuardrailFailing", f"{worst.reason}.{found}", brief=worst.brief)
 
 
+def goal_inferior(case: Case) -> Finding | None:
+    """A goal that is proven to be worse, in its stage, rolls all services back."""
+    worse = goals.inferior(case.spec, case.status)
+    return None if worse is None else Finding("GoalInferior", worse)
+
+
 def superseded(case: Case) -> Finding | None:
     """A revision in the middle of a promotion, or other Deployments: what this run took comes back before the next."""
     if case.replaced:
@@ -116,6 +122,7 @@ def canary_unserved(case: Case) -> Finding | None:
 ROLLS_BACK: Final[tuple[Rule, ...]] = (
     aborted,
     guardrail_failing,
+    goal_inferior,
     superseded,
     canary_gone,
     canary_cannot_start,
@@ -186,6 +193,9 @@ def stage_samples(case: Case) -> Finding | None:
     """A stage with `minSamples` lasts until each variant of each service has as many."""
     if case.stage is None or case.stage.min_samples is None:
         return None
+    if goals.by_users(case.spec, case.stage.name):
+        missing = goals.users_missing(case.status, case.stage.min_samples)
+        return None if missing is None else Finding("NeedsSamples", missing)
     need = case.stage.min_samples
     for service in case.spec.services:
         have = min(samples(case.status.checkpoint, service.name))
@@ -218,6 +228,30 @@ def enough_evidence(case: Case) -> Finding | None:
     )
 
 
+def goals_judged(case: Case) -> Finding | None:
+    """A step forward from the stage of the goals needs the last look at each of them, however long that takes."""
+    lost = goals.unmeasured(case.spec, case.status)
+    if lost is not None:
+        return Finding("NoGoalData", lost)
+    waiting = goals.unjudged(case.spec, case.status)
+    return None if waiting is None else Finding("JudgingGoals", waiting)
+
+
+def goals_reached(case: Case) -> Finding | None:
+    """All goals together must be what `promoteOn` asks for; where one is not, a person decides."""
+    missing = goals.unreached(case.spec, case.status)
+    what = goals.approval_of(case.spec)
+    if missing is None or approved(case, what):
+        return None
+    command = f"kubectl serin approve {case.seen.name} --goals"
+    return Finding(
+        "GoalsInconclusive",
+        f"not every goal is reached, so a person decides: {missing}. To promote all the same: {command}, or kubectl"
+        f" annotate --overwrite cex {case.seen.name} {APPROVE}={what}/{case.status.run_id}; to roll back: spec.abort",
+        brief=f"not every goal is reached, so a person decides; to promote: {command}",
+    )
+
+
 def pods_ready(case: Case) -> Finding | None:
     """A step forward needs the pods of the present step."""
     for service in case.seen.services:
@@ -240,7 +274,7 @@ def approval(case: Case) -> Finding | None:
     last = case.spec.stages[-1].name
     if case.spec.promotion.approval != "Manual" or case.position is not Phase.PROGRESSING or case.stage is None:
         return None
-    if case.stage.name != last or approved(case, last):
+    if case.stage.name != last or approved(case, last) or approved(case, f"{last}/goals"):
         return None
     command = f"kubectl serin approve {case.seen.name}"
     return Finding(
@@ -251,7 +285,15 @@ def approval(case: Case) -> Finding | None:
     )
 
 
-STAYS: Final[tuple[Rule, ...]] = (stage_time, stage_samples, enough_evidence, pods_ready, approval)
+STAYS: Final[tuple[Rule, ...]] = (
+    stage_time,
+    stage_samples,
+    enough_evidence,
+    goals_judged,
+    goals_reached,
+    pods_ready,
+    approval,
+)
 """What keeps a stage from ending. When none of these finds anything, the next step is taken."""
 
 

@@ -7,12 +7,13 @@ leaves out is said here: pods become ready after a fixed time, and every pod get
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 
 import numpy as np
 
 from serin.api.spec import Service, Spec, canary_name
 from serin.api.status import TERMINAL, Status
-from serin.engine import record, run
+from serin.engine import goals, record, run
 from serin.engine.decide import decide
 from serin.engine.decision import (
     Act,
@@ -26,6 +27,8 @@ from serin.engine.decision import (
     RestoreTemplate,
     Shift,
 )
+from serin.engine.goal_reading import GoalReading
+from serin.engine.goal_world import GoalEffect, GoalUsers
 from serin.engine.observation import (
     LookResult,
     MeasurementFailure,
@@ -119,6 +122,7 @@ class World:
         replicas: size of each control Deployment.
         ready_after: seconds until a new pod is ready.
         seed: of all random numbers.
+        goals: what the users of each goal are like, by its name.
     """
 
     spec: Spec
@@ -128,6 +132,7 @@ class World:
     replicas: int = 20
     ready_after: float = 5.0
     seed: int = 1
+    goals: dict[str, GoalEffect] = field(default_factory=dict)
     look_seconds: float = 0.0
     start: float = 1_700_000_000.0
     now: float = field(init=False)
@@ -140,12 +145,14 @@ class World:
     _kept: dict[tuple[str, str], str] = field(init=False, default_factory=dict)
     """Templates that were kept, by run and service."""
     _random: np.random.Generator = field(init=False)
+    _users: GoalUsers = field(init=False)
 
     def __post_init__(self) -> None:
         """Builds the Deployments."""
         self.now = self.start
         self.status = Status()
         self._random = np.random.default_rng(self.seed)
+        self._users = GoalUsers(self.goals, self.seed, self.start)
         for service in self.spec.services:
             self.add(service.control.deployment, "old", self.replicas)
             if service.canary.patch is None:
@@ -187,6 +194,7 @@ class World:
             annotations=dict(self.annotations),
             services=tuple(self._service(service) for service in self._in_force.services),
             looks=self._looks(),
+            goals=self._goals(),
         )
 
     def do(self, act: Act) -> None:
@@ -231,6 +239,15 @@ class World:
                 self._kept.get((self.status.run_id, each.name), ""),
             )
             for each in self._in_force.services
+        }
+
+    def _goals(self) -> dict[str, GoalReading | Unmeasured]:
+        if not goals.due(self.spec, self.status):
+            return {}
+        first = self.spec.services[0].name
+        return {
+            goal.name: self._users.read(goal.name, self.now, partial(self.share, goal.service or first))
+            for goal in self.spec.goals
         }
 
     @property

@@ -7,8 +7,9 @@ import msgspec
 import pytest
 
 from serin.api.names import APPROVE
-from serin.api.status import GuardrailStatus, Phase, ServiceStatus, Status, VerdictName
-from serin.engine import rules, run
+from serin.api.spec import Goal
+from serin.api.status import GoalStatus, GuardrailStatus, Phase, ServiceStatus, Status, Step, VerdictName
+from serin.engine import goal_record, rules, run
 from serin.engine.evidence import Counted, Failing
 from serin.engine.observation import Observation, RouteReading, ServiceObservation, Workload
 from serin.engine.rules import HOLDS, ROLLS_BACK, STAYS, Case, Rule, first
@@ -91,6 +92,31 @@ def _promoting_another(case: Case) -> Case:
     return dataclasses.replace(_status(run_id="other")(case), position=Phase.PROMOTING)
 
 
+def _goal(verdict: str, *fractions: float) -> Callable[[Case], Case]:
+    """A goal of the stage with these looks behind it, and that verdict of the last one."""
+
+    def change(case: Case) -> Case:
+        wanted = msgspec.structs.replace(case.spec, goals=(Goal(name="happy", service="conversation"),))
+        record = goal_record.fresh(wanted, wanted.goals[0], weekdays=False)
+        record = msgspec.structs.replace(record, fractions=fractions, verdict=verdict)
+        status = msgspec.structs.replace(
+            case.status,
+            step=Step(number=1, action="Shift", started_at="", done=True),
+            goals=(GoalStatus(name="happy", verdict=verdict, summary="canary 3, control 4"),),
+            checkpoint={**case.status.checkpoint, "goals/happy/record": goal_record.encode(record)},
+        )
+        return dataclasses.replace(case, spec=wanted, status=status)
+
+    return change
+
+
+def _unread(case: Case) -> Case:
+    """The same, and the last reading has failed."""
+    case = _goal("", 0.5)(case)
+    goals = tuple(msgspec.structs.replace(each, note="timeout") for each in case.status.goals)
+    return _status(goals=goals)(case)
+
+
 _STUCK = dataclasses.replace(_workload("canary"), ready=3, deadline_exceeded=True, trouble="ImagePullBackOff")
 _UNJUDGED = (
     ServiceStatus(
@@ -107,6 +133,7 @@ RULES: list[tuple[Rule, Callable[[Case], Case], str, str]] = [
         "GuardrailFailing",
         "Found 41s after the first bad look.",
     ),
+    (rules.goal_inferior, _goal("Inferior", 0.5), "GoalInferior", "goal happy is worse: canary 3, control 4"),
     (rules.superseded, _promoting_another, "Superseded", "then a new run begins"),
     (rules.canary_gone, _last_service(canary=None), "CanaryDeleted", "conversation: the canary Deployment was deleted"),
     (rules.canary_cannot_start, _last_service(canary=_STUCK), "CanaryNotReady", "(3 of 10 pods ready): ImagePullBack"),
@@ -131,6 +158,9 @@ RULES: list[tuple[Rule, Callable[[Case], Case], str, str]] = [
     (rules.enough_evidence, _status(verdict=VerdictName.INSUFFICIENT), "InsufficientTraffic", "fewer than 50"),
     (rules.enough_evidence, _status(verdict=VerdictName.NONE), "InsufficientTraffic", "fewer than 50"),
     (rules.enough_evidence, _status(services=_UNJUDGED), "InsufficientTraffic", "fewer than 50"),
+    (rules.goals_judged, _goal("Inconclusive", 0.5), "JudgingGoals", "the last look at happy"),
+    (rules.goals_judged, _unread, "NoGoalData", "the last look at happy: happy: timeout"),
+    (rules.goals_reached, _goal("Inconclusive", 0.5, 1.0), "GoalsInconclusive", "serin.dev/approve=ab/goals/"),
     (
         rules.pods_ready,
         _last_service(route=RouteReading(40.0, False, "2", note="9 of 10 pods are ready")),
@@ -183,9 +213,25 @@ def test_order_of_the_chains() -> None:
     """A change of this order is a change of the policy, and needs a reason."""
     names = [[rule.__name__ for rule in chain] for chain in (ROLLS_BACK, HOLDS, STAYS)]
     assert names == [
-        ["aborted", "guardrail_failing", "superseded", "canary_gone", "canary_cannot_start", "canary_unserved"],
+        [
+            "aborted",
+            "guardrail_failing",
+            "goal_inferior",
+            "superseded",
+            "canary_gone",
+            "canary_cannot_start",
+            "canary_unserved",
+        ],
         ["paused", "no_control", "route_not_followed", "no_measurement"],
-        ["stage_time", "stage_samples", "enough_evidence", "pods_ready", "approval"],
+        [
+            "stage_time",
+            "stage_samples",
+            "enough_evidence",
+            "goals_judged",
+            "goals_reached",
+            "pods_ready",
+            "approval",
+        ],
     ]
 
 
