@@ -2,13 +2,18 @@
 
 A thread can't be stopped. So a part that hangs keeps its thread, and the request goes on without it; and when all
 threads of a part hang, nobody waits for it any more until one comes back.
+
+Not concurrent.futures: its threads must end before the process can, so that one hanging part would hold up every
+shutdown, and each future wakes the event loop up. Here the threads are daemons, and an answer wakes it up once:
+`python -m tests.bench.services.ranking_cost` shows what that costs.
 """
 
 import asyncio
+import threading
 from collections.abc import Callable, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import Final, Generic, Literal, TypeVar
+from queue import SimpleQueue
+from typing import Any, Final, Generic, Literal, TypeVar
 
 import structlog
 
@@ -22,39 +27,6 @@ THREADS: Final = 2
 log = structlog.get_logger("parts")
 
 
-class _Lane:
-    """The threads of one part."""
-
-    def __init__(self, name: str, threads: int) -> None:
-        self.name = name
-        self._threads = threads
-        self._executor = ThreadPoolExecutor(threads, thread_name_prefix=f"part-{name}")
-        self._overdue: set[Future[object]] = set()
-
-    @property
-    def stuck(self) -> bool:
-        """Whether all threads are busy with what nobody waits for any more."""
-        return len(self._overdue) >= self._threads
-
-    def submit(self, work: Callable[[], T]) -> "Future[T]":
-        return self._executor.submit(work)
-
-    def give_up(self, future: "Future[object]", loop: asyncio.AbstractEventLoop) -> None:
-        """Note that a thread is late; it is free again when its work ends."""
-        if future.cancel() or future.done():
-            return
-        self._overdue.add(future)
-
-        def ended(done: "Future[object]") -> None:
-            if not loop.is_closed():
-                loop.call_soon_threadsafe(self._overdue.discard, done)
-
-        future.add_done_callback(ended)
-
-    def close(self) -> None:
-        self._executor.shutdown(wait=False, cancel_futures=True)
-
-
 @dataclass(slots=True)
 class Answers(Generic[T]):
     """What the parts gave, and why the others gave nothing."""
@@ -63,8 +35,105 @@ class Answers(Generic[T]):
     missing: dict[str, Reason] = field(default_factory=dict)
 
 
+class _Round:
+    """One question to all parts, on the event loop's side.
+
+    A worker stores its result and then compares; the loop lowers `wanted` and then compares. Whichever comes second
+    sees both, so the end is never missed.
+    """
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self.loop = loop
+        self.results: dict[str, Any] = {}
+        self.errors: dict[str, BaseException] = {}
+        self.wanted = 0
+        self.finished: asyncio.Future[None] = loop.create_future()
+
+    def store(self, name: str, result: Any) -> None:
+        """Keep a result; called in a worker."""
+        self.results[name] = result
+        if len(self.results) >= self.wanted and not self.loop.is_closed():
+            self.loop.call_soon_threadsafe(self.finish)
+
+    def finish(self) -> None:
+        """Wake up who waits, when everything is there."""
+        if len(self.results) >= self.wanted and not self.finished.done():
+            self.finished.set_result(None)
+
+
+class _Job:
+    """What one part has to do in one round."""
+
+    __slots__ = ("abandoned", "call", "done", "name", "round")
+
+    def __init__(self, name: str, call: Callable[[], Any], belongs_to: _Round) -> None:
+        self.name = name
+        self.call = call
+        self.round = belongs_to
+        self.done = False
+        self.abandoned = False
+
+    def run(self) -> Any:
+        """Do it; an error is a result too."""
+        try:
+            return self.call()
+        except BaseException as error:  # noqa: BLE001 - whatever it is, the thread goes on
+            self.round.errors[self.name] = error
+            return None
+
+
+class _Lane:
+    """The threads of one part, started with its first job."""
+
+    def __init__(self, name: str, threads: int) -> None:
+        self._name = name
+        self._size = threads
+        self._jobs: SimpleQueue[_Job | None] = SimpleQueue()
+        self._lock = threading.Lock()
+        self._overdue = 0
+        self._threads: list[threading.Thread] = []
+
+    @property
+    def stuck(self) -> bool:
+        """Whether as many jobs as there are threads are over their budgets and have not ended."""
+        return self._overdue >= self._size
+
+    def put(self, job: _Job) -> None:
+        """Have a job done."""
+        if not self._threads:
+            names = [f"part-{self._name}-{number}" for number in range(self._size)]
+            self._threads = [threading.Thread(target=self._work, name=name, daemon=True) for name in names]
+            for thread in self._threads:
+                thread.start()
+        self._jobs.put(job)
+
+    def abandon(self, job: _Job) -> bool:
+        """Wait for a job no more; return whether it had not ended."""
+        with self._lock:
+            if job.done or job.abandoned:
+                return False
+            job.abandoned = True
+            self._overdue += 1
+            return True
+
+    def close(self) -> None:
+        """End the threads; one that hangs ends with the process."""
+        for _ in self._threads:
+            self._jobs.put(None)
+
+    def _work(self) -> None:
+        while (job := self._jobs.get()) is not None:
+            result = None if job.abandoned else job.run()
+            with self._lock:
+                job.done = True
+                self._overdue -= job.abandoned
+            if not job.abandoned:
+                job.round.store(job.name, result)
+            del job, result  # A queue that is empty for long must not keep the last question alive.
+
+
 class Parallel:
-    """A pool of threads for each part.
+    """A few threads for each part.
 
     Args:
         budgets: Seconds that each part may take for one question, by its name.
@@ -82,56 +151,43 @@ class Parallel:
             work: What to do in a thread, by the part's name.
             times: Multiple of the budgets, for work on many questions at once.
         """
-        loop = asyncio.get_running_loop()
         answers: Answers[T] = Answers()
-        futures: dict[str, Future[T]] = {}
-        for name, call in work.items():
-            if self._lanes[name].stuck:
+        mine = _Round(asyncio.get_running_loop())
+        jobs = [_Job(name, call, mine) for name, call in work.items() if not self._lanes[name].stuck]
+        mine.wanted = len(jobs)
+        limits = {self._budgets[job.name] for job in jobs}
+        timers = [mine.loop.call_later(limit * times, self._expire, limit, jobs) for limit in limits]
+        try:
+            for job in jobs:
+                self._lanes[job.name].put(job)
+            if jobs:
+                await mine.finished
+        finally:
+            for timer in timers:
+                timer.cancel()
+            # A request that is cut off by its deadline: nobody waits for its parts either.
+            for job in jobs:
+                self._lanes[job.name].abandon(job)
+        asked = {job.name: job for job in jobs}
+        for name in work:
+            if name not in asked:
                 answers.missing[name] = "stuck"
-            else:
-                futures[name] = self._lanes[name].submit(call)
-        await _wait(futures, {name: self._budgets[name] * times for name in futures}, loop)
-        for name, future in futures.items():
-            if not future.done():
-                self._lanes[name].give_up(future, loop)  # type: ignore[arg-type]
+            elif asked[name].abandoned or name not in mine.results:
                 answers.missing[name] = "late"
-            elif (error := future.exception()) is not None:
-                log.error("a part of the ensemble failed", part=name, exc_info=error)
+            elif name in mine.errors:
+                log.error("a part of the ensemble failed", part=name, exc_info=mine.errors[name])
                 answers.missing[name] = "failed"
             else:
-                answers.given[name] = future.result()
+                answers.given[name] = mine.results[name]
         return answers
 
     def close(self) -> None:
-        """End all threads that are idle; what hangs ends with the process."""
+        """End all threads that are idle."""
         for lane in self._lanes.values():
             lane.close()
 
-
-async def _wait(
-    futures: Mapping[str, "Future[T]"], budgets: Mapping[str, float], loop: asyncio.AbstractEventLoop
-) -> None:
-    """Return when each future is done or over its budget. One wake-up for all of them, where gather makes many."""
-    if not futures:
-        return
-    finished = loop.create_future()
-    waited_for = set(futures)
-
-    def leave(name: str) -> None:
-        waited_for.discard(name)
-        if not waited_for and not finished.done():
-            finished.set_result(None)
-
-    timers = [loop.call_later(budgets[name], leave, name) for name in futures]
-    for name, future in futures.items():
-        future.add_done_callback(lambda _done, name=name: _tell(loop, leave, name))  # type: ignore[misc]
-    try:
-        await finished
-    finally:
-        for timer in timers:
-            timer.cancel()
-
-
-def _tell(loop: asyncio.AbstractEventLoop, leave: Callable[[str], None], name: str) -> None:
-    if not loop.is_closed():
-        loop.call_soon_threadsafe(leave, name)
+    def _expire(self, budget: float, jobs: list[_Job]) -> None:
+        for job in jobs:
+            if self._budgets[job.name] == budget and self._lanes[job.name].abandon(job):
+                job.round.wanted -= 1
+                job.round.finish()
