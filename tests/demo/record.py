@@ -43,15 +43,40 @@ class Recorder:
 
 
 async def record_rest(recorder: Recorder, console: Console, rate: float) -> None:
-    """Record the phases that the demo's experiments don't pass: paused by hand, and holding for an approval.
+    """Record the phases that the demo's experiments don't pass.
 
     Raises:
         TimeoutError: a phase wasn't reached.
     """
-    name = "by-hand"
-    console.print("\n[bold]by-hand: paused, resumed, waiting for an approval, aborted[/]")
+    await _refused(recorder, console)
+    await _by_hand(recorder, console, rate)
+    await _lost(recorder, console, rate)
+
+
+async def _begin(console: Console, name: str, title: str) -> None:
+    console.print(f"\n[bold]{name}: {title}[/]")
     await kubectl("-n", NAMESPACE, "delete", "cex", name, "--ignore-not-found", wait=180)
     await install.reset(lambda line: console.print(f"  {line}", highlight=False))
+
+
+async def _refused(recorder: Recorder, console: Console) -> None:
+    """Pending: a Deployment that does not exist."""
+    name = "refused"
+    await _begin(console, name, "a Deployment that does not exist")
+    absent = {"control": {"deployment": "recommendation"}, "canary": {"deployment": "recommendation-phase5"}}
+    await apply(manifest(name, services=[{"name": "recommendation", **absent}]))
+
+    def said(seen: Seen) -> bool:
+        return seen.phase == "Pending" and bool(seen.status.get("message"))
+
+    await follow(name, until=said, on_look=recorder.look, wait=60)
+    await kubectl("-n", NAMESPACE, "delete", "cex", name, wait=60)
+
+
+async def _by_hand(recorder: Recorder, console: Console, rate: float) -> None:
+    """Paused, Holding: what people do and are waited for."""
+    name = "by-hand"
+    await _begin(console, name, "paused, resumed, waiting for an approval, aborted")
     stages = [{"name": "canary", "weight": 10, "duration": "30s"}]
     async with under_load(rate):
         await apply(manifest(name, stages=stages, promotion={"approval": "Manual", "bake": "30s"}))
@@ -63,3 +88,16 @@ async def record_rest(recorder: Recorder, console: Console, rate: float) -> None
                 return seen.phase == phase or ended(seen)
 
             await follow(name, until=reached, on_look=recorder.look, wait=180)
+
+
+async def _lost(recorder: Recorder, console: Console, rate: float) -> None:
+    """Failed: the canary's Deployment is deleted by somebody while it serves."""
+    name = "lost"
+    await _begin(console, name, "the canary's Deployment is deleted while it serves")
+    canary = {"patch": {"metadata": {"annotations": {"example.com/release": "next"}}}}
+    services = [{"name": "recommendation", "control": {"deployment": "recommendation"}, "canary": canary}]
+    async with under_load(rate):
+        await apply(manifest(name, services=services))
+        await follow(name, until=lambda seen: seen.phase == "Progressing", on_look=recorder.look, wait=120)
+        await kubectl("-n", NAMESPACE, "delete", "deployment", "recommendation-canary", wait=60)
+        await follow(name, until=ended, on_look=recorder.look, wait=180)
