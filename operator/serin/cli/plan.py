@@ -113,7 +113,7 @@ def as_json(
         "looks": plan.looks if plan is not None else 0,
         "criticalZ": [round(z, 4) for z in bounds(plan.fractions, spec.analysis.alpha)] if plan is not None else [],
         "traffic": {
-            name: {"requestsPerSecond": each.rate, "errors": each.errors, "source": each.source}
+            name: {"requestsPerSecond": each.rate, "errors": each.errors, "source": each.source, "noise": each.history}
             for name, each in known.services.items()
         },
         "goals": [{_camel(key): _finite(value) for key, value in dataclasses.asdict(each).items()} for each in goals],

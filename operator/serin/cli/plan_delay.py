@@ -13,7 +13,7 @@ import numpy as np
 
 from serin.engine.evidence import latency_config, rate_config
 from serin.engine.shown import ERROR_RATE
-from serin.stats import Dispersion, LatencyConfig, LatencyLook, Look, RateConfig, start, update_all
+from serin.stats import LatencyConfig, LatencyLook, Look, RateConfig, start, update_all
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -73,11 +73,11 @@ def delay(spec: Spec, figures: ServiceFigures, stage: int, fault: Fault, *, runs
     config: RateConfig | LatencyConfig
     generate: Callable[..., Look | LatencyLook]
     if fault.latency == 1:
-        config, generate = rate_config(spec, ERROR_RATE, Dispersion()), _errors
+        config, generate = rate_config(spec, ERROR_RATE, figures.noise), _errors
     else:
         if spec.guardrails.latency_p95.max.seconds not in figures.edges:
             return None
-        config, generate = latency_config(spec, figures.edges, Dispersion()), _latencies
+        config, generate = latency_config(spec, figures.edges, figures.edge_noise), _latencies
     states: list[State] = [start(config)] * runs
     healthy = Fault("none")
     for before in spec.stages[:stage]:

@@ -7,12 +7,17 @@ from __future__ import annotations
 
 import asyncio
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final
 
-from serin.api.names import CONTROL
-from serin.engine.observation import Unmeasured
+from serin.api.names import CANARY, CONTROL
+from serin.api.spec import canary_name
+from serin.api.status import Status
+from serin.engine.history import latency_dispersion, rate_dispersion, with_history
+from serin.engine.observation import Observation, Unmeasured
+from serin.engine.shown import ERROR_RATE
 from serin.engine.world import EDGES, Traffic
+from serin.stats import Dispersion
 
 if TYPE_CHECKING:
     import argparse
@@ -38,6 +43,8 @@ class ServiceFigures:
         edges: the histogram's edges in seconds, ascending.
         within: share of requests at or below each edge; shape (edges,).
         source: where that is from, for the reader.
+        noise: how much equal versions differ in errors; assumed to be high where there is no history.
+        edge_noise: the same of latency, one for all edges or one for each.
     """
 
     rate: float | None
@@ -45,6 +52,13 @@ class ServiceFigures:
     edges: tuple[float, ...]
     within: tuple[float, ...]
     source: str
+    noise: Dispersion = field(default_factory=Dispersion)
+    edge_noise: Dispersion | tuple[Dispersion, ...] = field(default_factory=Dispersion)
+
+    @property
+    def history(self) -> str:
+        """How the noise is known."""
+        return "assumed" if self.noise.assumed else f"from {self.noise.hours:.3g}h of history"
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +131,8 @@ async def _measured(source_of: Any, spec: Spec, namespace: str, said: Figures) -
                 found = await _service(source, spec, service, namespace)
                 if found is None:
                     notes.append(f"{service.name}: Prometheus has no requests of control in namespace {namespace}")
-                services[service.name] = found or services[service.name]
+                    continue
+                services[service.name] = await _with_noise(source, spec, service, namespace, found)
         goals = {goal.name: await _goal(source, spec, goal, namespace, said.goals[goal.name]) for goal in spec.goals}
         return Figures(services, goals, tuple(notes))
     finally:
@@ -150,6 +165,31 @@ async def _service(source: MetricsSource, spec: Spec, service: Service, namespac
         edges, within = _shares(by_edge if not isinstance(by_edge, Unmeasured) else [])
         return ServiceFigures(total, bad / total if total else 0.0, edges, within, f"measured over {window / 3600:g} h")
     return None
+
+
+async def _with_noise(
+    source: MetricsSource, spec: Spec, service: Service, namespace: str, found: ServiceFigures
+) -> ServiceFigures:
+    """What the operator would read before the first stage: control's pods in two halves, as if they were versions."""
+    import time  # noqa: PLC0415 - a clock, only here
+
+    from serin.metrics.source import Target  # noqa: PLC0415 - as above
+
+    target = Target(
+        namespace,
+        service.name,
+        frozenset({CONTROL, service.control.deployment}),
+        frozenset({CANARY, canary_name(service)}),
+        metrics=service.metrics or spec.metrics,
+        prometheus=spec.prometheus,
+    )
+    past = await source.history(target, time.time())
+    checkpoint = with_history(Status(), Observation("", namespace, "", 0, history={service.name: past})).checkpoint
+    return replace(
+        found,
+        noise=rate_dispersion(checkpoint, service.name, ERROR_RATE),
+        edge_noise=latency_dispersion(checkpoint, service.name, found.edges),
+    )
 
 
 def _shares(rows: Sequence[Row]) -> tuple[tuple[float, ...], tuple[float, ...]]:

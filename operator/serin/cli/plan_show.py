@@ -41,9 +41,9 @@ def show(
         _goals(console, spec, goals, options.power)
     _delays(console, spec, known, delays, options)
     for note in known.notes:
-        console.print(f"note: {note}", markup=False, style="dim")
+        console.print(f"note: {note}", markup=False, style="dim", soft_wrap=True)
     for warning in warnings:
-        console.print(f"warning: {warning}", markup=False, style="yellow")
+        console.print(f"warning: {warning}", markup=False, style="yellow", soft_wrap=True)
     if not warnings:
         console.print("the plan can answer its questions", style="green")
 
@@ -53,12 +53,12 @@ def _table(*columns: str) -> Table:
 
 
 def _traffic(console: Console, known: Figures) -> None:
-    table = _table("SERVICE", "REQUESTS/S", "ERRORS", "P95", "TRAFFIC")
+    table = _table("SERVICE", "REQUESTS/S", "ERRORS", "P95", "TRAFFIC", "NOISE")
     for name, each in known.services.items():
         rate = UNKNOWN if each.rate is None else number(each.rate)
         late = next((edge for edge, part in zip(each.edges, each.within, strict=True) if part >= 0.95), None)  # noqa: PLR2004 - P95
         p95 = UNKNOWN if late is None else f"at most {milliseconds(late)}"
-        table.add_row(name, rate, share(each.errors), p95, each.source)
+        table.add_row(name, rate, share(each.errors), p95, each.source, each.history)
     console.print(table)
     console.print()
 
@@ -83,10 +83,11 @@ def _goals(console: Console, spec: Spec, goals: Sequence[GoalPlan], power: float
     looks = "1 look" if plan.looks == 1 else f"{plan.looks} looks"
     samples = f", minSamples {plan.stage.min_samples:,}" if plan.stage.min_samples is not None else ""
     console.print(
-        f"stage {plan.stage.name}, {plan.stage.weight}% for {plan.stage.duration}{samples}; {looks};"
-        f" two-sided level {spec.analysis.alpha:g}, power {power:g}; variants as large as the smaller one",
+        f"stage {plan.stage.name}, {plan.stage.weight}% for {plan.stage.duration}{samples}; {looks}, two-sided level"
+        f" {spec.analysis.alpha:g}, power {power:g}; users of the smaller variant",
         markup=False,
         style="dim",
+        soft_wrap=True,
     )
     console.print()
 
@@ -106,10 +107,11 @@ def _delays(
             table.add_row(name, fault.name, *cells)
     console.print(table)
     console.print(
-        f"median / 95th percentile of {options.runs} generated experiments, fault from the beginning of the stage, no"
-        f" history; seed {options.seed}",
+        f"median / 95th percentile of {options.runs} generated experiments (seed {options.seed}), fault from the start"
+        " of the stage",
         markup=False,
         style="dim",
+        soft_wrap=True,
     )
     console.print()
 

@@ -25,11 +25,14 @@ def lines(end: int) -> list[str]:
     begun = end - HOURS * 3600
     for at in range(begun, end + 1, STEP):
         gone = at - begun
-        whose = 'namespace="ns",service="shop",variant="control",pod="a"'
-        found.append(f'http_requests_total{{{whose},code="200"}} {39.8 * gone:g} {at}')
-        found.append(f'http_requests_total{{{whose},code="500"}} {0.2 * gone:g} {at}')
-        for edge, share in zip(EDGES, WITHIN, strict=True):
-            found.append(f'http_request_duration_seconds_bucket{{{whose},le="{edge}"}} {40 * share * gone:g} {at}')
+        for pod in ("a", "b"):
+            whose = f'namespace="ns",service="shop",variant="control",pod="{pod}"'
+            found.append(f'http_requests_total{{{whose},code="200"}} {19.9 * gone:.10g} {at}')
+            found.append(f'http_requests_total{{{whose},code="500"}} {0.1 * gone:.10g} {at}')
+            for edge, share in zip(EDGES, WITHIN, strict=True):
+                found.append(
+                    f'http_request_duration_seconds_bucket{{{whose},le="{edge}"}} {20 * share * gone:.10g} {at}'
+                )
         users = round(600 * gone / 86_400)
         for variant, count in (("control", users), ("canary", 0)):
             figures = f'namespace="ns",service="shop",pod="a",variant="{variant}",segment="new",goal="satisfaction"'
@@ -77,6 +80,11 @@ def test_measured_traffic(address: str, tmp_path: Path, capsys: pytest.CaptureFi
     assert traffic["requestsPerSecond"] == pytest.approx(40, rel=0.01)
     assert traffic["errors"] == pytest.approx(0.005, rel=0.01)
     assert traffic["source"] == "measured over 24 h"
+    assert traffic["noise"].startswith("from 24h") or traffic["noise"].startswith("from 23")
+    calm = {each["fault"]: each["medianSeconds"] for each in plan["delays"] if each["stage"] == "canary"}
+    assumed = planned(tmp_path, capsys, "--offline", "--requests-per-second", "40", "--errors", "0.5%")
+    blind = {each["fault"]: each["medianSeconds"] for each in assumed["delays"] if each["stage"] == "canary"}
+    assert calm["errors x5"] < blind["errors x5"], "a calm history finds harm sooner"
     goal = plan["goals"][0]
     assert goal["stageUsers"] == pytest.approx(300 * 13, abs=10)
     assert goal["smallest"] == pytest.approx(1.5 * goal["smallestSd"], rel=0.01)
