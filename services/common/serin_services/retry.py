@@ -30,6 +30,7 @@ async def retried(
     budget: float = 1.0,
     attempts: int = 3,
     transient: tuple[type[BaseException], ...] = (DatabaseLostError,),
+    cut: bool = True,
 ) -> T:
     """Do `work`, and do it again when it failed for a moment.
 
@@ -38,9 +39,11 @@ async def retried(
 
     Args:
         work: Makes one attempt.
-        budget: Seconds for all attempts and pauses together; an attempt that is under way is cut off.
+        budget: Seconds for all attempts and pauses together; none begins after them.
         attempts: Attempts at most.
         transient: Errors after which another attempt makes sense.
+        cut: End an attempt that is under way when the budget ends. Not for work with limits of its own that costs a
+            connection when it is cut off, as with a database.
 
     Returns:
         What the first successful attempt gave.
@@ -56,5 +59,9 @@ async def retried(
         wait=wait_random_exponential(multiplier=_FIRST_PAUSE_SECONDS, max=_LONGEST_PAUSE_SECONDS),
         reraise=True,
     )
-    async with asyncio.timeout(budget):
-        return await retrying(work)
+
+    async def attempt() -> T:
+        return await work()  # tenacity awaits nothing but coroutine functions; `work` may be a lambda.
+
+    async with asyncio.timeout(budget if cut else None):
+        return await retrying(attempt)

@@ -17,7 +17,7 @@ from serin_conversation.engines import Answer, ConversationEngine, Item, Questio
 from serin_conversation.memory import Memory
 from serin_conversation.recommendations import Recommendations
 from serin_services.assignment import Served
-from serin_services.database import Database, DatabaseLostError
+from serin_services.database import Database
 from serin_services.problems import ProblemError
 from serin_services.retry import retried
 
@@ -59,13 +59,12 @@ class Known:
 async def reading(work: Callable[[], Awaitable[T]]) -> T:
     """Read from the database, once more when it was away for a moment.
 
+    Each attempt has the limits of the pool and the server; cut off in the middle it would cost a connection.
+
     Raises:
         DatabaseUnavailableError: It gives no answer.
     """
-    try:
-        return await retried(work)
-    except TimeoutError as error:
-        raise DatabaseLostError from error
+    return await retried(work, cut=False)
 
 
 async def look_up(

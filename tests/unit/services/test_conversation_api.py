@@ -204,11 +204,11 @@ async def test_an_answer_that_takes_too_long_is_a_504(conversation: Any) -> None
 
     class Stuck(MultiTurnConversationEngine):
         def reply(self, question: Any) -> Any:
-            gone.wait(5)
+            gone.wait(30)
             return super().reply(question)
 
     gone = threading.Event()
-    async with conversation(engine="phase4", timeout=0.3) as client:
+    async with conversation(engine="phase4", timeout=2.0) as client:
         path = await begin(client)
         app = client._transport.app
         app.dependency_overrides[get_engine] = Stuck
