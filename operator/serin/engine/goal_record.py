@@ -7,11 +7,13 @@ weekdays take the same room on the thirteenth day as on the first.
 import base64
 import binascii
 import zlib
+from functools import lru_cache
 from typing import Final
 
 import msgspec
 
-from serin.api.spec import Goal, Spec, spec_to_json
+from serin.api.spec import Goal, Spec, Stage
+from serin.api.units import encode_unit
 from serin.stats.goals import BlockSums, Moments
 
 VERSION: Final = 1
@@ -73,17 +75,28 @@ def encode(record: GoalRecord) -> str:
 
 def decode(spec: Spec, goal: Goal, text: str) -> GoalRecord | None:
     """The record that `encode` wrote; None for another version, another question, or a text that is no record."""
+    record = _decoded(text)
+    wanted = (VERSION, _settings(spec, goal))
+    return record if record is not None and (record.version, record.settings) == wanted else None
+
+
+@lru_cache(maxsize=256)
+def _decoded(text: str) -> GoalRecord | None:
+    """Rules ask several times at each look, and the text changes about once an hour."""
     try:
         inflate = zlib.decompressobj()
         raw = inflate.decompress(base64.b64decode(text, validate=True), _LARGEST)
-        record = msgspec.msgpack.decode(raw, type=GoalRecord)
+        return msgspec.msgpack.decode(raw, type=GoalRecord)
     except (binascii.Error, zlib.error, msgspec.DecodeError, ValueError):
         return None
-    return record if (record.version, record.settings) == (VERSION, _settings(spec, goal)) else None
 
 
 def _settings(spec: Spec, goal: Goal) -> int:
-    said = spec_to_json(spec)
-    own: object = next((each for each in said.get("goals", ()) if each["name"] == goal.name), {})
-    question = (own, said.get("stages"), spec.analysis.alpha, len(spec.goals), len(spec.services))
-    return zlib.crc32(msgspec.json.encode(question, order="sorted"))
+    return _fingerprint(goal, spec.stages, spec.analysis.alpha, len(spec.goals), len(spec.services))
+
+
+@lru_cache(maxsize=256)
+def _fingerprint(goal: Goal, stages: tuple[Stage, ...], *others: float) -> int:
+    """Of what the looks that were taken belong to: another question, other stages or another level start again."""
+    question = [msgspec.to_builtins(each, enc_hook=encode_unit) for each in (goal, *stages)]
+    return zlib.crc32(msgspec.json.encode([question, others], order="sorted"))
