@@ -112,7 +112,6 @@ def routes(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterat
     """An operator that leads, traffic that is measured, pods that get ready, a gateway that follows."""
     cluster.kubectl("apply", "--server-side", "-f", str(REPOSITORY / "tests/integration/vendor/gateway-api.yaml"))
     until(lambda: "httproutes" in cluster.kubectl("api-resources", "-o", "name"), "HTTPRoutes are served")
-    cluster.kubectl("create", "serviceaccount", "default", "--dry-run=client")
     gateway, (port, serve) = Gateway(cluster), exporter()
     with contextlib.ExitStack() as stack:
         for work in (serve, kubelet(cluster), gateway.work):
@@ -170,7 +169,9 @@ def test_deleting_the_experiment_gives_the_route_back(routes: Routes) -> None:
     """The finalizer waits until the route is at 0, and then the experiment goes."""
     routes.start("gone", stages=[{"name": "half", "weight": 50, "duration": "1h"}])
     routes.in_stage("gone")
-    routes.cluster.kubectl("delete", "canaryexperiment", "gone", "--timeout=60s")
+    routes.cluster.kubectl("delete", "canaryexperiment", "gone", "--wait=false")
+    words = ("get", "canaryexperiment", "gone", "--ignore-not-found", "-o", "jsonpath={.status.message}")
+    until(lambda: not routes.cluster.kubectl(*words), f"gone is gone: {routes.cluster.kubectl(*words)}", 120)
     assert routes.weights("gone") == [0, 100]
     assert sizes(routes.cluster, "gone") == (4, 0)
 
