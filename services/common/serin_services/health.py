@@ -10,6 +10,7 @@ from fastapi import APIRouter
 from pydantic import BaseModel, Field
 
 from serin_services.database import DatabaseUnavailableError
+from serin_services.problems import documented
 from serin_services.runtime import Runtime, RuntimeDependency
 
 _PING_SECONDS = 1.0
@@ -58,7 +59,7 @@ class Health(BaseModel):
 router = APIRouter(prefix="/api/v2", tags=["health"])
 
 
-@router.get("/health")
+@router.get("/health", responses=documented(500, 504))
 async def health(runtime: RuntimeDependency) -> Health:
     """Say what runs in this pod, and how its engine, database and caches are."""
     database = await _database(runtime)
