@@ -5,14 +5,16 @@ catches: what was in memory is gone, and another operator begins with what the A
 """
 
 import asyncio
+import contextlib
 import json
 import random
 import threading
+import time
 from collections import Counter, deque
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 from serin.api.names import API_VERSION, PLURAL
 from serin.controller.act import Actor
@@ -29,6 +31,7 @@ from serin.traffic.router import Routers
 When = Literal["before", "after"]
 Lists = tuple[list[dict[str, Any]], list[dict[str, Any]]]
 """Deployments and experiments of a namespace."""
+T = TypeVar("T")
 
 
 class Killed(BaseException):
@@ -162,7 +165,11 @@ class Cemetery:
         actor = Actor(kube, deployments, router)
         reconciler = Reconciler(kube, store, observer, actor, self.lease, self.executor, "mortal")
         while True:
-            lists.append(await asyncio.get_running_loop().run_in_executor(self.executor, self._list, namespace))
+            try:
+                lists.append(await asyncio.get_running_loop().run_in_executor(self.executor, self._list, namespace))
+            except KubeError:  # a busy machine; operators list again too
+                await asyncio.sleep(1.0)
+                continue
             # The oldest that is kept: an API server's cache, or a watch, that lags behind. It outlives the operator.
             _replace(store.deployments, lists[0][0])
             _replace(store.experiments, lists[0][1])
@@ -185,6 +192,15 @@ def _replace(objects: Objects, found: list[dict[str, Any]]) -> None:
             objects.remove(obj)
     for obj in found:
         objects.put(obj)
+
+
+def patiently(work: Callable[[], T]) -> T:
+    """What `work` gives; again when a busy API server did not answer in time."""
+    for _ in range(10):
+        with contextlib.suppress(Unavailable):
+            return work()
+        time.sleep(1.0)
+    return work()
 
 
 def state(admin: Kube, namespace: str) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 import contextlib
 import threading
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -10,7 +11,7 @@ from prometheus_client import CollectorRegistry, Counter, Histogram, start_http_
 
 from serin.api.names import API_VERSION, PLURAL
 from serin.kube.client import Kube
-from serin.kube.errors import KubeError
+from serin.kube.errors import Conflict, KubeError, Unavailable
 from serin.kube.lease import LeaderLease
 from tests.integration.cluster_plane import Plane
 from tests.integration.metrics.process import free_port
@@ -87,14 +88,14 @@ class Scene:
         """A namespace with a shop, and an experiment whose canary Serin makes; its name."""
         self.serial += 1
         namespace = f"crash-{self.serial}"
-        self.admin.create("v1", "namespaces", None, {"metadata": {"name": namespace}})
+        self._create("v1", "namespaces", None, {"metadata": {"name": namespace}})
         labels = {"app": "shop"}
         pod = {"metadata": {"labels": labels}, "spec": {"containers": [{"name": "main", "image": "shop:1"}]}}
         spec = {"replicas": 2, "selector": {"matchLabels": labels}, "template": pod}
         body: dict[str, Any] = {"metadata": {"name": "shop"}, "spec": spec}
-        self.admin.create("apps/v1", "deployments", namespace, body)
+        self._create("apps/v1", "deployments", namespace, body)
         service = {"metadata": {"name": "shop"}, "spec": {"selector": labels, "ports": [{"port": 80}]}}
-        self.admin.create("v1", "services", namespace, service)
+        self._create("v1", "services", namespace, service)
         patch = {"spec": {"containers": [{"name": "main", "image": "shop:2"}]}}
         wanted = {
             "services": [{"name": "shop", "control": {"deployment": "shop"}, "canary": {"patch": patch}}],
@@ -104,6 +105,18 @@ class Scene:
             "prometheus": {"address": self.address},
         }
         kind = {"apiVersion": API_VERSION, "kind": "CanaryExperiment", "metadata": {"name": "try"}, "spec": wanted}
-        self.admin.create(API_VERSION, PLURAL, namespace, kind)
+        self._create(API_VERSION, PLURAL, namespace, kind)
         self.traffic.namespaces.add(namespace)
         return namespace
+
+    def _create(self, *what: Any) -> None:
+        """Creates an object; again when a busy API server did not answer in time."""
+        for _ in range(10):
+            try:
+                self.admin.create(*what)
+            except Conflict:  # the one that was not answered has made it
+                return
+            except Unavailable:
+                time.sleep(1.0)
+            else:
+                return

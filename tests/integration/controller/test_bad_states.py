@@ -118,6 +118,7 @@ async def test_every_property_of_a_running_experiment(scene: Scene) -> None:
             number = int((obj["metadata"].get("annotations") or {}).get("serin.dev/retry", "0")) + 1
             change = {"metadata": {"annotations": {"serin.dev/retry": str(number)}}}
             scene.admin.patch(API_VERSION, PLURAL, namespace, "try", change)
+            turns = _TURNS
         return status.get("phase") == "Progressing" and bool(status.get("checkpoint"))
 
     with ThreadPoolExecutor(8) as executor:

@@ -6,17 +6,19 @@ how many; `CRASH_POINTS=1000` tries all.
 """
 
 import asyncio
+import contextlib
 import os
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any
 
 import pytest
 
 from serin.api.names import API_VERSION, PLURAL
 from serin.kube.errors import Conflict, Unavailable
-from tests.integration.controller.mortal import Cemetery, Life, state
+from tests.integration.controller.mortal import Cemetery, Life, patiently, state
 from tests.integration.controller.scene import Scene
 
 _SECONDS = 400.0
@@ -47,7 +49,8 @@ def _watching(scene: Scene, namespace: str, meddle: Meddle) -> Callable[[Experim
     def over(obj: Experiment) -> bool:
         if obj is None:
             return True
-        meddle(scene, namespace, obj)
+        with contextlib.suppress(Unavailable):
+            meddle(scene, namespace, obj)
         ended = obj.get("status", {}).get("phase") in {"Succeeded", "RolledBack", "Failed"}
         return ended and not obj["metadata"].get("finalizers")
 
@@ -74,7 +77,7 @@ async def test_a_crash_at_every_write(scene: Scene, meddle: Meddle, phase: str, 
                 namespace = await asyncio.to_thread(scene.prepare)
                 await graveyard.run(namespace, life, _watching(scene, namespace, meddle), _SECONDS)
                 scene.traffic.namespaces.discard(namespace)
-                return life, await asyncio.to_thread(state, scene.admin, namespace)
+                return life, await asyncio.to_thread(patiently, partial(state, scene.admin, namespace))
 
         begun = time.monotonic()
         reference, end = await run(Life())
@@ -119,7 +122,7 @@ async def test_a_bad_api_server(scene: Scene) -> None:
         async def run(life: Life) -> dict[str, Any]:
             namespace = await asyncio.to_thread(scene.prepare)
             await graveyard.run(namespace, life, _watching(scene, namespace, _nothing), _SECONDS)
-            return await asyncio.to_thread(state, scene.admin, namespace)
+            return await asyncio.to_thread(patiently, partial(state, scene.admin, namespace))
 
         reference = Life()
         end, *ends = await asyncio.gather(*(run(life) for life in (reference, *_TROUBLE.values())))

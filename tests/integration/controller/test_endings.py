@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any
 
 import pytest
@@ -10,7 +11,7 @@ import pytest
 from serin.api.names import API_VERSION, PLURAL
 from serin.kube.client import JSON_PATCH
 from serin.kube.errors import NotFound
-from tests.integration.controller.mortal import Cemetery, Life, state
+from tests.integration.controller.mortal import Cemetery, Life, patiently, state
 from tests.integration.controller.scene import Scene
 
 _SECONDS = 120.0
@@ -65,4 +66,8 @@ async def test_unreadable_experiment_is_deleted_in_a_stage(scene: Scene) -> None
         scene.admin.delete(API_VERSION, PLURAL, namespace, "try")
 
     await _until_gone(scene, namespace, meddle)
-    assert await asyncio.to_thread(state, scene.admin, namespace) == {"shop": (2, "shop:1"), "kept": 0, "phase": "gone"}
+    assert await asyncio.to_thread(patiently, partial(state, scene.admin, namespace)) == {
+        "shop": (2, "shop:1"),
+        "kept": 0,
+        "phase": "gone",
+    }
