@@ -215,7 +215,8 @@ def _problems(spec: Spec, goal: Goal, answers: _Answers) -> list[Problem]:
         no_canary = isinstance(reading, Unmeasured) and reading.message.endswith(f"no rows of {CANARY}")
         if isinstance(reading, GoalReading) or no_canary:
             return []
-        hint = f"Prometheus is {address}; or write count, sum and sumOfSquares"
+        hint = f"is the name right, and has a user of control a figure yet? Prometheus is {address}"
+        hint += "; or write count, sum and sumOfSquares"
         return [Problem("NoGoalSeries", f"{reading.message}: {hint}")]
     roles = _roles(spec, goal)
     for field, text in zip(("count", "sum", "sumOfSquares"), _texts(goal), strict=True):
