@@ -11,7 +11,7 @@ import uuid
 from collections.abc import Sequence
 from typing import Any, Final
 
-from sqlalchemy import Table
+from sqlalchemy import Insert, Table
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -64,17 +64,19 @@ async def seed(database: Database, number: int, now: dt.datetime) -> int:
             for index, conversation in enumerate(conversations[first : first + _CHUNK], start=first)
         ]
         async with database.transaction() as connection:
-            written += await _insert(connection, sessions, [session for session, _, _ in made])
-            await _insert(connection, turns, [turn for _, said, _ in made for turn in said])
-            await _insert(connection, feedback, [judged for _, _, judged in made if judged])
+            new = _new(connection, sessions)
+            # One by one: a driver that batches can't say how many of a batch were new.
+            written += sum([(await connection.execute(new, session)).rowcount for session, _, _ in made])
+            await connection.execute(_new(connection, turns), [turn for _, said, _ in made for turn in said])
+            if judgements := [judged for _, _, judged in made if judged]:
+                await connection.execute(_new(connection, feedback), judgements)
     return written
 
 
-async def _insert(connection: AsyncConnection, table: Table, rows: list[Row]) -> int:
+def _new(connection: AsyncConnection, table: Table) -> Insert:
+    """Insert what is not there yet."""
     make = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
-    statement = make(table).on_conflict_do_nothing()
-    # One by one they count: a driver that batches can't say how many of a batch were new.
-    return sum([(await connection.execute(statement, row)).rowcount for row in rows])
+    return make(table).on_conflict_do_nothing()
 
 
 def _rows(index: int, conversation: Conversation, draw: random.Random, now: dt.datetime) -> tuple[Row, list[Row], Row]:
