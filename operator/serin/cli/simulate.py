@@ -10,6 +10,7 @@ from pathlib import Path
 
 import yaml
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from serin.api.names import KIND
@@ -19,6 +20,8 @@ from serin.api.units import Duration, Share
 from serin.cli.course import Course
 from serin.cli.faults import EXAMPLE, parse_fault
 from serin.cli.picture import NoPictureError, draw
+from serin.engine.goal_schedule import goal_problems
+from serin.engine.goal_world import GoalEffect
 from serin.engine.wording import length, unix
 from serin.engine.world import Fault, Traffic, World
 
@@ -43,6 +46,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--fault", type=parse_fault, action="append", default=[], metavar="WHAT", help=f"any number of: {EXAMPLE}"
     )
     parser.add_argument("--picture", type=Path, metavar="FILE", help="draw weight and evidence (.png, .svg, .pdf)")
+    parser.add_argument(
+        "--goal",
+        type=parse_effect,
+        action="append",
+        default=[],
+        metavar="NAME=EFFECT",
+        help="the canary's mean minus control's, like satisfaction=-0.2 (default 0); any number of them",
+    )
+    parser.add_argument("--users-per-day", type=float, default=500.0, help="of each goal, both variants (default 500)")
+    parser.add_argument("--sd", type=float, default=1.0, help="standard deviation over users (default 1)")
     parser.add_argument("--rps", type=float, default=50.0, help="requests per second of each service (default 50)")
     parser.add_argument(
         "--base-errors", type=Share, default=Share("0.2%"), help="errors of both variants (default 0.2%%)"
@@ -77,6 +90,7 @@ def main(options: argparse.Namespace) -> int:
         faults = (*_faults(options), *options.fault)
         for fault in faults:
             _check_service(spec, fault.service)
+        effects = _effects(spec, options)
     except InvalidSpecError as error:
         sys.stderr.write(f"serin simulate: {error}\n")
         return BAD_INPUT
@@ -87,6 +101,7 @@ def main(options: argparse.Namespace) -> int:
         outages=_outages(options),
         replicas=options.replicas,
         seed=options.seed,
+        goals=effects,
         look_seconds=_look_seconds(spec),
     )
     planned = sum(stage.duration.seconds for stage in spec.stages) + spec.promotion.bake.seconds
@@ -108,6 +123,33 @@ def _check_service(spec: Spec, name: str) -> None:
     names = [service.name for service in spec.services]
     if name and name not in names:
         raise InvalidSpecError(f"a fault of service {name}: the experiment has {', '.join(names)}")
+
+
+def parse_effect(text: str) -> tuple[str, float]:
+    """A goal's effect as it is written on the command line.
+
+    Raises:
+        argparse.ArgumentTypeError: it can't be read; the text is a sentence that says what to write.
+    """
+    name, sign, effect = text.partition("=")
+    try:
+        return name, float(effect if sign else "")
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text}: write it like satisfaction=-0.2") from None
+
+
+def _effects(spec: Spec, options: argparse.Namespace) -> dict[str, GoalEffect]:
+    """What the users of each goal are like."""
+    names, given = [goal.name for goal in spec.goals], dict(options.goal)
+    unknown = sorted(set(given) - set(names))
+    if unknown:
+        raise InvalidSpecError(f"--goal {unknown[0]}: the experiment has {', '.join(names) or 'no goals'}")
+    for problem in goal_problems(spec):
+        raise InvalidSpecError(problem.message)
+    return {
+        name: GoalEffect(effect=given.get(name, 0.0), sd=options.sd, users_per_day=options.users_per_day)
+        for name in names
+    }
 
 
 def _faults(options: argparse.Namespace) -> tuple[Fault, ...]:
@@ -140,6 +182,7 @@ def _show(spec: Spec, world: World, course: Course, faults: tuple[Fault, ...]) -
     console.print(table)
     console.print()
     _show_guardrails(console, world.status)
+    _show_goals(console, world.status)
     look = _look_seconds(spec)
     if look > spec.analysis.interval.seconds:
         console.print(
@@ -154,7 +197,8 @@ def _show(spec: Spec, world: World, course: Course, faults: tuple[Fault, ...]) -
     phase = world.status.phase
     colour = "green" if phase is Phase.SUCCEEDED else "red" if phase in TERMINAL else "yellow"
     took = length(world.now - world.start)
-    console.print(f"[{colour}]{phase}[/] after {took}{_found(world, faults)}")
+    open_end = "" if phase in TERMINAL else f": {escape(world.status.message)}"
+    console.print(f"[{colour}]{phase}[/] after {took}{_found(world, faults)}{open_end}")
 
 
 def _found(world: World, faults: tuple[Fault, ...]) -> str:
@@ -163,6 +207,15 @@ def _found(world: World, faults: tuple[Fault, ...]) -> str:
     if not world.status.found_at or not begun:
         return ""
     return f", found {length(unix(world.status.found_at) - world.start - min(begun))} after the fault began"
+
+
+def _show_goals(console: Console, status: Status) -> None:
+    table = Table("GOAL", "VERDICT", "SUMMARY", box=None, pad_edge=False, header_style="bold")
+    for each in status.goals:
+        table.add_row(each.name, each.verdict, each.summary)
+    if table.row_count:
+        console.print(table)
+        console.print()
 
 
 def _show_guardrails(console: Console, status: Status) -> None:
