@@ -35,6 +35,7 @@ _WARM_UP_SHARE = 0.2
 """Part of the load at its beginning that fills caches and pools; it is in no slope."""
 _SAMPLE_SECONDS = 1.0
 _TOP = 8
+_BLOCKS = 16
 _FLAT_PERCENT = 5.0
 """An hour's growth, at the upper end of its interval, below which memory counts as flat."""
 
@@ -86,13 +87,14 @@ class Slope:
 def slope(course: Course, warm_up: float) -> Slope:
     """Fit a line to the samples after `warm_up` seconds.
 
-    Neighbouring samples are nearly the same value, so the interval is one for autocorrelated residuals (Newey-West,
-    with a lag of the cube root of the number of samples); the usual one would be far too narrow.
+    Neighbouring samples are nearly the same value, so an interval from all of them would be far too narrow. The line
+    goes through the means of blocks instead (3 minutes each in an hour), whose deviations are close to independent.
     """
     at, rss = np.asarray(course.at), np.asarray(course.rss) / 2**20
     keep = at >= warm_up
-    lags = max(1, round(keep.sum() ** (1 / 3)))
-    fit = sm.OLS(rss[keep], sm.add_constant(at[keep] / 3600)).fit(cov_type="HAC", cov_kwds={"maxlags": lags})
+    blocks = [np.array_split(values[keep], min(_BLOCKS, int(keep.sum()))) for values in (at / 3600, rss)]
+    hours, means = (np.array([block.mean() for block in part]) for part in blocks)
+    fit = sm.OLS(means, sm.add_constant(hours)).fit()
     low, high = fit.conf_int()[1]
     return Slope(float(fit.params[1]), float(low), float(high), float(rss[keep].mean()))
 
