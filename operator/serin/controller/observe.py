@@ -13,6 +13,7 @@ from serin.api.names import CANARY, CONTROL, FINALIZER
 from serin.api.spec import Service, Spec
 from serin.api.status import TERMINAL, Phase, Status
 from serin.controller.store import Key, Store, deployment_names, key_of, names_of
+from serin.controller.waits import Waits
 from serin.engine import goals, history, record, run
 from serin.engine.goal_reading import GoalReading
 from serin.engine.observation import (
@@ -89,6 +90,7 @@ class Observer:
     source: MetricsSource
     executor: Executor
     _checked: dict[Key, _Checked] = field(default_factory=dict)
+    _waits: Waits = field(default_factory=Waits)
 
     async def observe(
         self, obj: dict[str, Any], spec: Spec | None, status: Status, now: float, *, asked: bool
@@ -127,6 +129,7 @@ class Observer:
     def forget(self, key: Key) -> None:
         """Drops what is remembered of an experiment."""
         self._checked.pop(key, None)
+        self._waits.forget({obj["metadata"]["uid"] for obj in self.store.deployments})
 
     async def _call(self, function: Any, *args: Any) -> Any:
         return await asyncio.get_running_loop().run_in_executor(self.executor, partial(function, *args))
@@ -140,13 +143,19 @@ class Observer:
             if run.position(status) in _KEPT_MATTERS and status.run_id:
                 name = revision_name(obj["metadata"]["name"], service.name, status.run_id)
                 kept = await self._call(self.deployments.kept_template, namespace, name)
-            workloads = workload(control), workload(canary)
+            workloads = await self._seen(status, control), await self._seen(status, canary)
             total = run.split_total(service, status) or _size(obj, service, status, workloads)
             wanted = {"weight": status.weight, "total": total, "namespace": namespace}
             read = partial(self.router.read, service, *workloads, **wanted)
             route = read() if service.traffic.type in READS_WITHOUT_A_CALL else await self._call(read)
             found.append(self._service(service, status, workloads, route, control, canary, kept))
         return tuple(found)
+
+    async def _seen(self, status: Status, obj: dict[str, Any] | None) -> Workload | None:
+        """A Deployment; while something waits for it, with what its pods say."""
+        if status.phase in TERMINAL or status.phase is Phase.PENDING:
+            return workload(obj)
+        return await self._waits.explained(workload(obj), obj, partial(self._call, self.deployments.trouble))
 
     def _service(
         self,

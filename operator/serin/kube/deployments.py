@@ -16,6 +16,7 @@ from serin.api.spec import Service, canary_name
 from serin.engine.observation import Workload
 from serin.kube.client import JSON_PATCH, Kube
 from serin.kube.errors import Conflict, Invalid, NotFound
+from serin.kube.pods import trouble
 from serin.kube.strategic import merged
 
 _log = structlog.get_logger("serin.kube.deployments")
@@ -34,7 +35,7 @@ def workload(obj: dict[str, Any] | None) -> Workload | None:
     conditions = {each["type"]: each for each in status.get("conditions", ())}
     progressing = conditions.get("Progressing", {})
     failure = conditions.get("ReplicaFailure", {})
-    trouble = failure.get("message", "") if failure.get("status") == "True" else ""
+    refused = failure.get("message", "") if failure.get("status") == "True" else ""
     return Workload(
         name=meta["name"],
         uid=meta["uid"],
@@ -49,7 +50,7 @@ def workload(obj: dict[str, Any] | None) -> Workload | None:
         deadline_exceeded=progressing.get("reason") == "ProgressDeadlineExceeded",
         deleting="deletionTimestamp" in meta,
         controller=controller_uid(obj),
-        trouble=trouble,
+        trouble=refused,
     )
 
 
@@ -147,6 +148,10 @@ class Deployments:
             return self._kube.get(APPS, "deployments", namespace, name)
         except NotFound:
             return None
+
+    def trouble(self, obj: dict[str, Any]) -> str:
+        """Why the pods of a Deployment are not ready, as they say it; empty when they don't."""
+        return trouble(self._kube, obj["metadata"]["namespace"], obj)
 
     def ensure_canary(self, namespace: str, service: Service, experiment: dict[str, Any]) -> None:
         """Makes the canary of a service whose canary is a patch, or gives it the template that the patch now means.
