@@ -162,7 +162,7 @@ def _finished(
 ) -> Decision:
     """Transitions, conditions and Events; and whether the status is worth a write of its own."""
     kept = before.summary if outcome.status.message == before.message else brief(outcome.status.message)
-    after = msgspec.structs.replace(outcome.status, summary=outcome.summary or kept)
+    after = msgspec.structs.replace(outcome.status, summary=brief(outcome.summary) or kept)
     after, events = with_transition(before, after, case.now)
     accepted = readable and not (case.seen.problems and run.position(after) is Phase.PENDING)
     age = run.step_age(after, case.now)
