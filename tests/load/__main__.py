@@ -51,6 +51,7 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument("--duration", type=seconds, default=30.0, help="how long to send, for example 30s or 5m")
     parser.add_argument("--users", type=int, default=2000, help="size of the pool of users")
     parser.add_argument("--skew", type=float, default=0.0, help="how unequal users are: 0 alike, 1 as on the web")
+    parser.add_argument("--asks", type=float, default=1.0, help="rankings of a user's visit, on average")
     parser.add_argument("--turns", type=int, default=5, help="messages of a conversation")
     parser.add_argument("--arrivals", choices=("poisson", "fixed"), default="poisson", help="gaps between requests")
     parser.add_argument(
@@ -88,6 +89,7 @@ def plan_of(options: argparse.Namespace) -> Plan:
         duration=options.duration,
         users=options.users,
         skew=options.skew,
+        asks=options.asks,
         arrivals=options.arrivals,
         connections=options.connections,
         turns=options.turns,

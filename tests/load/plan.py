@@ -44,6 +44,7 @@ class Plan:
         users: Size of the pool of users, u-0000 and so on; the services know the first 2,000.
         skew: How unequal users are: the k-th most active of them sends in proportion to 1 / k ** skew. 0 makes all
             alike; about 1 is what activity of people on the web looks like.
+        asks: Rankings that a user asks for in one visit, on average.
         arrivals: `poisson` (independent users) or `fixed` (equal gaps).
         connections: `fresh` opens one for each request. kube-proxy chooses a pod for each connection, so only fresh
             ones give the canary its share of requests; `keep` reuses them, as a proxy or a browser does.
@@ -57,6 +58,7 @@ class Plan:
     duration: float
     users: int = 2000
     skew: float = 0.0
+    asks: float = 1.0
     arrivals: Arrivals = "poisson"
     connections: Connections = "fresh"
     turns: int = 5
@@ -72,5 +74,7 @@ class Plan:
             raise ValueError(f"the duration must be above 0 and at most {LONGEST_SECONDS:g} s")
         if not 0 <= self.skew <= MOST_SKEW:
             raise ValueError(f"the skew must be between 0 and {MOST_SKEW:g}")
+        if self.asks < 1:
+            raise ValueError("a visit has at least one request")
         if min(self.users, self.turns, self.max_inflight) < 1 or self.timeout <= 0:
             raise ValueError("users, turns, requests in flight and the timeout must be positive")

@@ -72,11 +72,12 @@ class Rankings:
     def __init__(self, plan: Plan, draw: random.Random) -> None:
         self._plan = plan
         self._draw = draw
+        self._returning: list[str] = []
 
     def next(self) -> Call:
-        """Return a question of a random user at a random time of day."""
+        """Return a question of a random user, or of one whose visit goes on, at a random time of day."""
         draw = self._draw
-        user_id = _user(self._plan, draw)
+        user_id = self._visitor()
         context: dict[str, Any] = {"time": f"{draw.randrange(24):02d}:{draw.randrange(60):02d}"}
         if persona := draw.choice(_PERSONAS):
             context["persona"] = persona
@@ -84,6 +85,19 @@ class Rankings:
         if draw.random() < 0.3:
             body["exclusions"] = [f"item-{draw.randrange(400):04d}" for _ in range(3)]
         return Call("/api/v2/recommend/personalized", user_id, body, proof="items")
+
+    def _visitor(self) -> str:
+        # As many visits go on as are taken up again, so those that wait stay few.
+        draw, stays = self._draw, 1.0 - 1.0 / self._plan.asks
+        if self._returning and draw.random() < stays:
+            chosen = draw.randrange(len(self._returning))
+            self._returning[chosen], self._returning[-1] = self._returning[-1], self._returning[chosen]
+            user_id = self._returning.pop()
+        else:
+            user_id = _user(self._plan, draw)
+        if draw.random() < stays:
+            self._returning.append(user_id)
+        return user_id
 
     def done(self, call: Call, answer: dict[str, Any] | None) -> None:
         """Nothing follows from a ranking."""

@@ -74,7 +74,8 @@ class Outcome:
 def plan(services: tuple[Running, Running], rate: float, duration: float, seed: int) -> Plan:
     """Plan the reference load: 2,000 unequal users, independent arrivals, connections kept as a proxy keeps them.
 
-    Each fifth message comes with the start of another conversation, so the conversation service gets a fifth more.
+    A visit has two rankings on average, and a conversation five messages. Each fifth message comes with the start of
+    another conversation, so the conversation service gets a fifth more.
     """
     recommendation, conversation = services
     return Plan(
@@ -85,6 +86,7 @@ def plan(services: tuple[Running, Running], rate: float, duration: float, seed: 
         duration=duration,
         users=2000,
         skew=1.0,
+        asks=2.0,
         connections="keep",
         turns=TURNS,
         timeout=10.0,

@@ -218,6 +218,17 @@ def test_active_users_come_more_often() -> None:
         assert all(0 <= int(user[2:]) < 2000 for user in known)
 
 
+def test_a_visit_has_several_requests() -> None:
+    """With two asks a visit, half of the requests are of somebody who asked shortly before, newcomers too."""
+    load = Plan((Target("recommendation", ("http://x",), 1.0),), 1.0, users=10**6, asks=2.0)
+    made = make_traffic("recommendation", load, random.Random(1))
+    users = [made.next().user_id for _ in range(20_000)]
+    assert len(set(users)) / len(users) == pytest.approx(0.5, abs=0.02)
+    newcomers = [user for user in users if user.startswith("new-")]
+    assert len(newcomers) / len(users) == pytest.approx(0.05, abs=0.01)
+    assert len(set(newcomers)) < 0.7 * len(newcomers)
+
+
 @pytest.mark.parametrize(
     "arguments",
     [[], ["--recommendation", "127.0.0.1:1"], ["--conversation", "http://127.0.0.1:1", "--rate", "0"]],
