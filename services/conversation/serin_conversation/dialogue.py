@@ -136,6 +136,11 @@ class Exchange:
     _asked: bool = False
     _prepared: tuple[Known, Answer] | None = None
 
+    @property
+    def prepared(self) -> bool:
+        """Whether `write` has an answer to try, and needs no lock."""
+        return self._prepared is not None
+
     async def prepare(self) -> store.Session:
         """Read the conversation and make the answer.
 

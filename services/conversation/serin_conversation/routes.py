@@ -75,7 +75,7 @@ async def start(
 ) -> StartResponse:
     """Begin a conversation."""
     served = runtime.assignment.note(request.headers, body.user_id)
-    async with database.transaction() as connection:
+    async with database.transaction() if key else database.autocommit() as connection:
 
         async def write() -> StartResponse:
             session_id = await store.start(connection, body.user_id, body.language, served)
@@ -119,7 +119,9 @@ async def message(
     served = runtime.assignment.note(request.headers, session.user_id)
 
     async def attempt() -> Once[MessageResponse]:
-        async with database.transaction() as connection:
+        # The first attempt without a key is one statement where the database can do that.
+        alone = key is None and exchange.prepared and database.kind == "postgresql"
+        async with database.autocommit() if alone else database.transaction() as connection:
 
             async def write() -> MessageResponse:
                 return answered(conversation_id, await exchange.write(connection, served), engine)

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Final
 
-from sqlalchemy import Select, insert, select, update
+from sqlalchemy import Select, insert, literal, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -133,29 +133,32 @@ async def append(
     changed: dict[str, object] = {"turns": number, "last_at": now}
     if answer.memory is not None:
         changed["memory"] = answer.memory.encode()
-    unchanged = (
-        sessions.c.id == session.session_id,
-        sessions.c.turns == session.turns,
-        sessions.c.ended_at.is_(None),
+    turn = {
+        "session_id": session.session_id,
+        "number": number,
+        "message": message,
+        "reply": answer.reply,
+        "intent": answer.intent,
+        "engine": engine,
+        "variant": served.variant,
+        "bucket": served.bucket,
+        "said_at": now,
+        "items": json.dumps([asdict(item) for item in answer.items], ensure_ascii=False) if answer.items else "",
+    }
+    moved = (
+        update(sessions)
+        .where(sessions.c.id == session.session_id, sessions.c.turns == session.turns, sessions.c.ended_at.is_(None))
+        .values(**changed)
     )
-    moved = await connection.execute(update(sessions).where(*unchanged).values(**changed))
-    if moved.rowcount != 1:
+    if connection.dialect.name == "postgresql":
+        # Both in one statement: one round trip, and a transaction of its own where there is no other.
+        source = moved.returning(sessions.c.id).cte("moved")
+        values = [literal(value, turns.c[name].type) for name, value in turn.items() if name != "session_id"]
+        done = await connection.execute(insert(turns).from_select(list(turn), select(source.c.id, *values)))
+        return number if done.rowcount == 1 else None
+    if (await connection.execute(moved)).rowcount != 1:
         return None
-    await connection.execute(
-        insert(turns),
-        {
-            "session_id": session.session_id,
-            "number": number,
-            "message": message,
-            "reply": answer.reply,
-            "intent": answer.intent,
-            "engine": engine,
-            "variant": served.variant,
-            "bucket": served.bucket,
-            "said_at": now,
-            "items": json.dumps([asdict(item) for item in answer.items], ensure_ascii=False) if answer.items else "",
-        },
-    )
+    await connection.execute(insert(turns), turn)
     return number
 
 

@@ -130,16 +130,18 @@ async def test_an_end_and_messages_at_once_never_mix(pod: Pod) -> None:
     assert taken == shown["turns"] == ended.json()["turns"] == len(shown["history"])
 
 
-async def test_a_turn_touches_each_table_twice_at_most(pod: Pod) -> None:
-    """A message reads and writes the session and writes a turn, however long the conversation is."""
+async def test_a_message_costs_few_round_trips(pod: Pod) -> None:
+    """However long the conversation is: a look at the session, a write of session and turn; on PostgreSQL in one."""
     async with pod("phase4") as client:
         path = await begin(client)
         for number in range(8):
             await say(client, path, f"message number {number}")
-        with count_statements(client.app.state.database.engine) as statements:  # type: ignore[attr-defined]
+        database = client.app.state.database  # type: ignore[attr-defined]
+        with count_statements(database.engine) as statements:
             await say(client, path, "Something shorter please")
-    assert statements.by_table() == {"conversation_session": 2, "conversation_turn": 1}
-    assert statements.total == 3
+    touched = statements.by_table()
+    assert (touched["conversation_session"], touched["conversation_turn"]) == (2, 1)
+    assert statements.total == (2 if database.kind == "postgresql" else 3)
 
 
 async def test_stored_memories_stay_below_a_kilobyte(pod: Pod, database_url: str) -> None:
