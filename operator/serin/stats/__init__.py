@@ -3,9 +3,10 @@
 Guardrails ask about harm at every look, so they must stay right under continuous looking:
 
 * `start`, `update`, `judge`: the streaming test of one guardrail of one service. `update_all`: of many at once.
+* `from_arms`, `from_pods`, `dispersion_of`: what the time before a run says about noise.
+* `count_split`, `judge_split`: sample ratio mismatch.
 * `encode`, `decode`: its state as a short text, to go on after a restart.
 * `RateConfig`, `LatencyConfig`, `Dispersion`: what is fixed before a run.
-* `dispersion_of`: what the time before a run says about noise.
 * `Look`, `LatencyLook`: what is counted. `Evidence`, `Verdict`, `Rule`: what is answered.
 
 The methods are explained in docs/design/statistics.md.
@@ -13,8 +14,9 @@ The methods are explained in docs/design/statistics.md.
 
 from serin.stats.config import Dispersion, LatencyConfig, RateConfig
 from serin.stats.guardrail import decode, encode, judge, start, update, update_all
-from serin.stats.history import dispersion_of
+from serin.stats.history import dispersion_of, from_arms, from_pods
 from serin.stats.looks import Evidence, LatencyLook, Look, Rule, Verdict
+from serin.stats.srm import SampleRatio, SampleRatioConfig, SampleRatioEvidence, count_split, judge_split
 from serin.stats.state import LatencyState, RateState, State
 
 __all__ = [
@@ -27,12 +29,19 @@ __all__ = [
     "RateConfig",
     "RateState",
     "Rule",
+    "SampleRatio",
+    "SampleRatioConfig",
+    "SampleRatioEvidence",
     "State",
     "Verdict",
+    "count_split",
     "decode",
     "dispersion_of",
     "encode",
+    "from_arms",
+    "from_pods",
     "judge",
+    "judge_split",
     "start",
     "update",
     "update_all",

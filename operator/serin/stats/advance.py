@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from serin.stats import mixture, ratio, refine
-from serin.stats.baseline import baseline_share
+from serin.stats.baseline import baseline_share, patience
 from serin.stats.config import LatencyConfig
 from serin.stats.evidence import RULES, strongest, strongest_edge
 from serin.stats.looks import Rule
@@ -80,7 +80,7 @@ def advance(constants: Constants, fleet: Fleet, looks: Looks) -> Fleet:
             score=bad - trials * share,
             variance=chance[:, level],
         ),
-        wealth=_grown(constants, fleet, rows, (tau2, excess), begun, baking=bool(looks.baking.any())),
+        wealth=_grown(constants, fleet, rows, (tau2, excess), begun, looks),
         variance=variance,
         profile=fleet.profile + ratio.log_likelihood(bad, trials, share),
     )
@@ -93,11 +93,15 @@ def _grown(
     rows: _Rows,
     noise: tuple[Floats, Floats],
     begun: Floats | None,
-    *,
-    baking: bool,
+    looks: Looks,
 ) -> Wealth:
     """The wealth after the look. The bake's row, the last one, is left out while nothing bakes: it stands still."""
-    end = constants.plan.rows if baking else constants.plan.baseline_row
+    plan, baking = constants.plan, bool(looks.baking.any())
+    end = plan.rows if baking else plan.baseline_row
+    most = mixture.largest_gain(constants.look_gain, noise[1][:, :end], looks.seconds)
+    if baking:
+        most = np.repeat(most, len(constants.columns.start), axis=2)
+        most[:, plan.baseline_row] = patience(constants, looks.seconds)
     increment = mixture.log_increment(
         constants.columns,
         bad=rows.bad[:, :end],
@@ -106,6 +110,7 @@ def _grown(
         null_ratio=constants.null_ratio[:, :end],
         tau2=noise[0][:, :end],
         excess_dispersion=noise[1][:, :end],
+        most=most,
     )
     part = None if begun is None else begun[:, :end]
     grown = mixture.grow(fleet.wealth[:, :end], part, increment, constants.ceiling[:, :end])

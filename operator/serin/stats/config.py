@@ -13,13 +13,16 @@ from dataclasses import dataclass, field
 MAX_EDGES = 64
 """More edges would cost power (each shares the level) and room in status."""
 
-ASSUMED_TAU2_ERRORS = 0.08
-"""tau^2 of a bad share when there is no history: two equal versions differ by a factor of e^(+-0.28), one standard
+ASSUMED_TAU2_ERRORS = 0.12
+"""tau^2 of a bad share when there is no history: two equal versions differ by a factor of e^(+-0.35), one standard
 deviation, over a batch of 20 minutes. docs/design/statistics.md shows why this value, and the next."""
 
 ASSUMED_TAU2_LATENCY = 0.03
 """tau^2 of a slow share when there is no history: a factor of e^(+-0.17), which is what latencies that differ by a few
 per cent make of the share beyond a high edge."""
+
+ASSUMED_WEIGHT = 6.0
+"""Batches that an assumed tau^2 is worth beside those that are seen."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -45,6 +45,7 @@ class Constants:
     weight: Floats
     ceiling: Floats
     limit: Floats
+    look_gain: Floats
     max_limit: Floats
     bake_limit: Floats
     min_requests: Ints
@@ -125,6 +126,7 @@ def constants_of(plans: tuple[Plan, ...]) -> Constants:
         weight=each("weight"),
         ceiling=each("ceiling"),
         limit=each("limit"),
+        look_gain=each("look_gain"),
         max_limit=each("max_limit"),
         bake_limit=each("bake_limit"),
         min_requests=np.array([plan.config.min_requests for plan in plans]),

@@ -46,12 +46,16 @@ A bet on large harm makes up for a small stake within a look or two."""
 SUDDEN_FALL = 0.5
 """The same for sudden harm."""
 
-GROSS_REACH = 8.0
+GROSS_REACH = 6.0
 """A bet on gross harm gains nothing until the log ratio is so many tau above the null: pods that differ do not get
 there, even within minutes, where they differ by more than tau."""
 
 GROSS_DISPERSION = 0.03
 """What remains of tau^2 in the phi of gross harm, whose null already contains most of it."""
+
+LOOK_SECONDS = 30.0
+LOOK_GAIN_CALM = 4.0
+"""Beside a part of what a rejection needs, one look may win 4/(phi-1): without overdispersion there is no limit."""
 
 STEADY_START, STEADY_WIDE = 13.0, 3.0
 SUDDEN_START, SUDDEN_CLOSE = 1.0, 2.0
@@ -136,6 +140,25 @@ def dispersion(tau2: Floats, variance_rate: Floats) -> Floats:
     return BATCH_SECONDS * tau2 * variance_rate
 
 
+def largest_gain(part: Floats, excess_dispersion: Floats, seconds: Floats) -> Floats:
+    """The most log wealth that a look may win, inf where there is no overdispersion.
+
+    Where pods differ beyond chance nobody knows the tail of what they do, and one look alone must not decide. A look
+    longer than 30 s may win so much more.
+
+    Args:
+        part: of the log wealth that a rejection needs, shape (...).
+        excess_dispersion: from `dispersion`, shape (..., rows).
+        seconds: length of the look, shape (...).
+
+    Returns:
+        Shape (..., rows, 1).
+    """
+    with np.errstate(divide="ignore"):
+        most = part[..., None] + LOOK_GAIN_CALM / (STEADY_CAUTION * excess_dispersion)
+    return (most * np.maximum(1.0, seconds / LOOK_SECONDS)[..., None])[..., None]
+
+
 def log_increment(
     cols: Columns,
     *,
@@ -145,6 +168,7 @@ def log_increment(
     null_ratio: Floats,
     tau2: Floats,
     excess_dispersion: Floats,
+    most: Floats,
 ) -> Floats:
     """Log L^(1/phi) of one look.
 
@@ -156,6 +180,7 @@ def log_increment(
         null_ratio: psi0 > 0, shape (..., rows).
         tau2: shape (..., rows).
         excess_dispersion: from `dispersion`, shape (..., rows).
+        most: the largest gain, shape (..., rows, columns) or (..., rows, 1). To win less than a fair bet is fair.
 
     Returns:
         Shape (..., rows, columns); finite for all finite input.
@@ -167,7 +192,7 @@ def log_increment(
         shift = np.maximum(0.0, np.sqrt(tau2)[..., None] * GROSS_REACH - _slack(cols, far))
         due[..., cols.gross :] = _due(far * np.exp(shift), 1.0 - far)
     gain = bad[..., None] * cols.log_ratio - trials[..., None] * np.log1p(due * cols.excess)
-    return gain / (1.0 + excess_dispersion[..., None] * cols.caution)
+    return np.minimum(gain / (1.0 + excess_dispersion[..., None] * cols.caution), most)
 
 
 def _due(canary: Floats, control: Floats) -> Floats:
@@ -216,5 +241,7 @@ def log_evidence(wealth: Wealth, waiting: Floats) -> Floats:
     """
     cells = np.asarray(wealth, dtype=np.float64).reshape(*wealth.shape[:-2], -1)
     top = np.maximum(cells.max(axis=-1), 0.0)
-    total: Floats = np.log(np.exp(cells - top[..., None]).sum(axis=-1) + waiting * np.exp(-top)) + top
+    with np.errstate(divide="ignore"):
+        # an edge on which nothing was staked has no wealth at all
+        total: Floats = np.log(np.exp(cells - top[..., None]).sum(axis=-1) + waiting * np.exp(-top)) + top
     return total

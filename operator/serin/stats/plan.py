@@ -15,7 +15,14 @@ from typing import TYPE_CHECKING, TypeAlias
 import numpy as np
 
 from serin.stats import mixture
-from serin.stats.config import ASSUMED_TAU2_ERRORS, ASSUMED_TAU2_LATENCY, LatencyConfig, RateConfig, check
+from serin.stats.config import (
+    ASSUMED_TAU2_ERRORS,
+    ASSUMED_TAU2_LATENCY,
+    ASSUMED_WEIGHT,
+    LatencyConfig,
+    RateConfig,
+    check,
+)
 
 if TYPE_CHECKING:
     from serin.stats.config import Dispersion
@@ -49,11 +56,14 @@ CEILING = 80.0
 """Log wealth never needs to be larger than this: e^80 rejects at any level."""
 
 
+LOOKS_AT_LEAST = 2.0
+STAKE_LOG = 3.0
+"""About what a bet's part of the stake has to make up for before a rejection, as a log."""
+
 ERRORS = mixture.columns(14, 8, 6)
 LATENCY = mixture.columns(6, 3, 3)
 """Fewer bets for each edge, to keep the state small."""
 
-ASSUMED_WEIGHT = 6.0
 BATCHES_PER_HOUR = 3600.0 / mixture.BATCH_SECONDS
 
 
@@ -69,6 +79,7 @@ class Plan:
         level_row: row "worse than control at all" at the primary edge, the second half of the absolute rule.
         max_row: row "above max". warn_row: row "above warn". baseline_row: row of the bake.
         null_ratio: psi0, shape (rows,). tau2: shape (rows,). ceiling: shape (rows, 1).
+        look_gain: the most log wealth of one look, see `mixture.largest_gain`: about half of what a rejection needs.
         limit: log(1/alpha) of "worse than control". max_limit: the same of `max`. bake_limit: the same of the bake.
         restarts: seconds of each restart, ascending.
         begun: part of the wide and of the close restarts up to each one, from 0 to 1; shape (2, restarts + 1).
@@ -91,6 +102,7 @@ class Plan:
     tau2: Floats
     ceiling: Floats
     limit: float
+    look_gain: float
     max_limit: float
     bake_limit: float
     restarts: Floats
@@ -116,6 +128,11 @@ class Plan:
 
 @lru_cache(maxsize=1024)
 def plan_of(config: Config) -> Plan:
+    """The plan of a config, kept for the next look; see `planned`."""
+    return planned(config)
+
+
+def planned(config: Config) -> Plan:
     """The plan of a config.
 
     Raises:
@@ -162,6 +179,7 @@ def plan_of(config: Config) -> Plan:
         tau2=tau2,
         ceiling=ceiling,
         limit=limit,
+        look_gain=(limit + math.log(max(compared, 1)) + STAKE_LOG) / LOOKS_AT_LEAST,
         max_limit=max_limit,
         bake_limit=-math.log(config.alpha * BAKE_PART / 2),
         restarts=restarts,

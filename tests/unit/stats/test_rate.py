@@ -176,6 +176,17 @@ def test_bake_is_judged_against_the_run() -> None:
     assert seconds <= 120
 
 
+def test_bake_outlasts_an_incident() -> None:
+    """2.2 % is above max 1 %: twenty minutes of it are an incident, half an hour of it is a fault."""
+    state, _, _ = run(CONFIG, itertools.islice(traffic(10, control=0.002, canary=0.002, seconds=10), 60))
+    during, evidence, _ = run(CONFIG, itertools.islice(bake(21, 0.022), 120), state)
+    assert evidence.verdict is not Verdict.FAILING
+    assert run(CONFIG, itertools.islice(bake(22, 0.002), 240), during)[1].verdict is not Verdict.FAILING
+    _, evidence, seconds = run(CONFIG, itertools.islice(bake(23, 0.022), 240), state)
+    assert (evidence.verdict, evidence.rule) == (Verdict.FAILING, Rule.BASELINE)
+    assert 1200 < seconds <= 2100
+
+
 def test_bake_allows_what_a_day_does() -> None:
     """Without control beside it, half as many errors again is no reason to roll back, with and without a max."""
     for max_share in (None, 0.01):
@@ -238,7 +249,7 @@ def test_a_hundred_thousand_looks() -> None:
 
 
 def test_merged_looks_decide_alike() -> None:
-    """Looks of 5 s and the same traffic in looks of 30 s find the same fault within half a minute of each other."""
+    """Looks of 5 s and the same traffic in looks of 30 s find the same fault within three such looks of each other."""
     for seed in range(10):
         looks = list(itertools.islice(traffic(seed, control=0.002, canary=0.05), 60))
         merged = [
@@ -249,7 +260,7 @@ def test_merged_looks_decide_alike() -> None:
             )
             for part in (looks[i : i + 6] for i in range(0, 60, 6))
         ]
-        assert abs(run(CONFIG, looks)[2] - run(CONFIG, merged)[2]) <= 40
+        assert abs(run(CONFIG, looks)[2] - run(CONFIG, merged)[2]) <= 90
 
 
 def test_false_rollback_is_bounded_under_any_stopping() -> None:
@@ -286,12 +297,12 @@ def test_false_rollback_is_bounded_under_any_stopping() -> None:
         ([Look(5.0, 0, 0, 0, 0)], "0 canary requests so far, 100 are needed"),
         (
             [Look(5.0, 22_511, 47, 1184, 58)],
-            "canary fails 4.9% of requests (58 of 1,184), control 0.21% (47 of 22,511): 23x [6.5, 86]",
+            "canary fails 4.9% of requests (58 of 1,184), control 0.21% (47 of 22,511): 23x [5.6, 99]",
         ),
         ([Look(5.0, 9000, 0, 1000, 0)], "canary fails 0% of requests (0 of 1,000), control 0% (0 of 9,000)"),
         (
             [Look(5.0, 9000, 0, 1000, 60)],
-            "canary fails 6% of requests (60 of 1,000), control 0% (0 of 9,000): at least 14x",
+            "canary fails 6% of requests (60 of 1,000), control 0% (0 of 9,000): at least 13x",
         ),
         (
             [Look(5.0, 300, 2, 40, 30)],
