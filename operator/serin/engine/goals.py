@@ -52,7 +52,7 @@ def count(spec: Spec, status: Status, seen: Observation) -> Status:
         return _with_requests(spec, status)
     if not seen.goals or seen.deleting or not _judging(spec, status, plan):
         return status
-    checkpoint, shown = dict(status.checkpoint), {each.name: each for each in status.goals}
+    checkpoint, shown, looked = dict(status.checkpoint), {each.name: each for each in status.goals}, False
     for goal in spec.goals:
         reading = seen.goals.get(goal.name)
         if reading is None:
@@ -67,6 +67,7 @@ def count(spec: Spec, status: Status, seen: Observation) -> Status:
         record = _with_block(plan, status, record, reading)
         record, judged = _looked(spec, plan, status, goal, record, reading)
         checkpoint[key_of(goal)] = goal_record.encode(record)
+        looked = looked or not isinstance(judged, str)
         note, status_of = (judged, before) if isinstance(judged, str) else ("", judged)
         shown[goal.name] = goal_wording.shown(plan, record, reading, status_of, note)
     status = msgspec.structs.replace(
@@ -74,7 +75,8 @@ def count(spec: Spec, status: Status, seen: Observation) -> Status:
         checkpoint=checkpoint,
         goals=tuple(shown[goal.name] for goal in spec.goals if goal.name in shown),
     )
-    status = _with_claims(spec, status)
+    if looked:
+        status = _with_claims(spec, status)
     return msgspec.structs.replace(status, samples=_samples(spec, plan, status))
 
 
@@ -118,6 +120,12 @@ def unreached(spec: Spec, status: Status) -> str | None:
     """The goals that are not what `promoteOn` asks for; all of them together must be."""
     missing = [goal for goal, record in _judged_goals(spec, status) if not _promotes(goal, record)]
     return "; ".join(f"{goal.name}: {_summary(status, goal)}" for goal in missing) or None
+
+
+def so_far(status: Status) -> str:
+    """What the looks have said until now, to be put behind another sentence; empty before the first."""
+    said = [f"{each.name} {each.verdict} (look {each.looks})" for each in status.goals if each.looks]
+    return f"; goals: {', '.join(said)}" if said else ""
 
 
 def approval_of(spec: Spec) -> str:

@@ -182,11 +182,11 @@ def stage_time(case: Case) -> Finding | None:
     counted = wording.unix(case.status.counted_until) or case.now
     ends = max(case.now, counted + left + case.spec.analysis.interval.seconds / 2)
     requests = sum(samples(case.status.checkpoint, service.name)[1] for service in case.spec.services)
-    return Finding(
-        "StageRunning",
+    text = (
         f"until {wording.clock(ends, case.now)} ({wording.length(ends - case.now)} left);"
-        f" {wording.count(requests)} canary requests in this stage",
+        f" {wording.count(requests)} canary requests in this stage"
     )
+    return Finding("StageRunning", text + goals.so_far(case.status), brief=text)
 
 
 def stage_samples(case: Case) -> Finding | None:

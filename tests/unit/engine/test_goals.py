@@ -228,6 +228,14 @@ def test_control_rolled_by_another_starts_the_goals_again() -> None:
     assert goal(made.status).verdict == "Waiting"
 
 
+def test_the_message_says_what_the_looks_have_said() -> None:
+    """Whoever reads the message while the stage runs sees where the goals are."""
+    made = world(experiment({}))
+    assert "goals:" not in run(made, 0.5).message
+    assert "; goals: satisfaction " in run(made, 3).message
+    assert "(look 2 of 5)" in made.status.message
+
+
 def test_what_status_shows() -> None:
     """Short texts with few digits: both means, the difference with its interval, segments that say exploratory."""
     status = run(world(experiment({}, duration="13d", samples=None)), 16)

@@ -116,10 +116,10 @@ def repeated_p_value(
         information: as in `bounds`.
 
     Returns:
-        A p-value in (0, 1], to three digits; 1 when no level below 1 would do.
+        A p-value in (0, 1], to two digits; 1 when no level below 1 would do.
     """
     low, high = math.log(_SMALLEST), 0.0  # of the log of the level
-    while high - low > 1e-3:  # noqa: PLR2004 - relative precision
+    while high - low > 3e-3:  # noqa: PLR2004 - relative precision
         middle = (low + high) / 2
         limits = bounds(fractions, math.exp(middle), information=information)
         if any(abs(z) >= limit for z, limit in zip(statistics, limits, strict=True)):
@@ -153,7 +153,7 @@ def limits_of(levels: tuple[float, ...], information: tuple[float, ...], sides: 
 def _limit(grid: _Grid | None, level: float, size: float, step: float) -> float:
     """The z beyond which a part `level` of what is still inside would get, by bisection."""
     low, high = -_FAR, 2 * _FAR
-    for _ in range(60):
+    for _ in range(44):
         middle = (low + high) / 2
         if _beyond(grid, middle * math.sqrt(size), step, 0.0) > level:
             low = middle
