@@ -12,7 +12,8 @@ from typing import Any, Final
 from serin.api.names import CANARY, CONTROL, FINALIZER
 from serin.api.spec import Service, Spec
 from serin.api.status import TERMINAL, Phase, Status
-from serin.controller.store import Key, Store, deployment_names, key_of, names_of
+from serin.controller.claims import in_use
+from serin.controller.store import Key, Store, key_of, names_of
 from serin.controller.waits import Waits
 from serin.engine import goals, history, record, run
 from serin.engine.goal_reading import GoalReading
@@ -91,6 +92,8 @@ class Observer:
     executor: Executor
     _checked: dict[Key, _Checked] = field(default_factory=dict)
     _waits: Waits = field(default_factory=Waits)
+    pruned: bool = False
+    """Told by the reconciler: the last status that was written came back without all of its fields."""
 
     async def observe(
         self, obj: dict[str, Any], spec: Spec | None, status: Status, now: float, *, asked: bool
@@ -186,7 +189,7 @@ class Observer:
         """Checks that cost calls, while no traffic has moved; a while apart, until there is nothing to say."""
         if run.position(status) not in {Phase.PENDING, Phase.PREPARING} and status.phase not in TERMINAL:
             return ()
-        refused = (*_unsupported(spec), *self._in_use(obj))
+        refused = (*_unsupported(spec), *in_use(self.store, obj), *self._pruned())
         if refused or status.phase in TERMINAL:
             return refused
         key, generation = key_of(obj), obj["metadata"].get("generation", 0)
@@ -204,22 +207,12 @@ class Observer:
         self._checked[key] = _Checked(time.monotonic(), generation, tuple(problems))
         return tuple(problems)
 
-    def _in_use(self, obj: dict[str, Any]) -> tuple[Problem, ...]:
-        """Two experiments on one Deployment would undo each other: the later one waits."""
-        mine, meta = deployment_names(obj), obj["metadata"]
-        for key in sorted({user for name in mine for user in self.store.interested(Key(meta["namespace"], name))}):
-            other = self.store.experiments.get(key)
-            if other is None or other["metadata"]["uid"] == meta["uid"]:
-                continue
-            theirs = other["metadata"]
-            # One that has ended may still have something to give back (after TrafficOnly, all of the traffic).
-            done = other.get("status", {}).get("phase") in TERMINAL and FINALIZER not in theirs.get("finalizers", ())
-            shared = sorted(mine & deployment_names(other))
-            if shared and not done and rank(other) < rank(obj):
-                text = f"Deployment {shared[0]} belongs to experiment {theirs['name']}: wait until that has ended,"
-                text += " or delete it"
-                return (Problem("DeploymentInUse", text),)
-        return ()
+    def _pruned(self) -> tuple[Problem, ...]:
+        """What the API server drops of the status is not there after a crash: no traffic moves on such a record."""
+        if not self.pruned:
+            return ()
+        text = "the CRD in this cluster is older than the operator and drops parts of the status: kubectl apply -k crds"
+        return (Problem("CRDOutdated", text),)
 
     async def _looks(self, obj: dict[str, Any], spec: Spec, status: Status, now: float) -> tuple[LookResult, ...]:
         if run.position(status) not in _COUNTS or not status.counted_until:
@@ -268,13 +261,6 @@ def _size(
 ) -> int:
     known = next((each for each in status.services if each.name == service.name), None)
     return record.size(known, *workloads, finalizer=FINALIZER in obj["metadata"].get("finalizers", ()))
-
-
-def rank(obj: dict[str, Any]) -> tuple[bool, str, str]:
-    """Who may have a Deployment: who has begun, then who came first; times of creation are whole seconds."""
-    meta = obj["metadata"]
-    waits = (obj.get("status") or {}).get("phase", Phase.PENDING) == Phase.PENDING
-    return waits and FINALIZER not in meta.get("finalizers", ()), meta["creationTimestamp"], meta["name"]
 
 
 def _outdated(service: Service, status: Status, control: dict[str, Any] | None, canary: dict[str, Any] | None) -> bool:

@@ -126,9 +126,18 @@ class Reconciler:
                 await self._refresh(key, meta)
                 return None
             self.store.experiments.put(obj)
+            self._kept(obj, after)
             last = time.monotonic()
         self._memory[key] = _Memory(obj.get("status") or {}, decision.status, last)
         return obj
+
+    def _kept(self, obj: dict[str, Any], written: dict[str, Any]) -> None:
+        """Notices a CRD that is older than this operator, by the fields that it drops."""
+        kept = obj.get("status") or {}
+        pruned = not written.keys() <= kept.keys()
+        if pruned and not self.observer.pruned:
+            _log.warning("the CRD drops parts of the status", fields=sorted(written.keys() - kept.keys()))
+        self.observer.pruned = pruned
 
     async def _act(self, obj: dict[str, Any], spec: Spec | None, decision: Decision) -> None:
         if not decision.acts:

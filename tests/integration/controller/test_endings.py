@@ -1,4 +1,4 @@
-"""Deletions that could hang for ever: with a namespace that goes, and with a spec that this operator cannot read."""
+"""What could hang for ever: a namespace that goes, a spec that this operator cannot read, a CRD that is older."""
 
 import asyncio
 from collections.abc import Callable
@@ -71,3 +71,29 @@ async def test_unreadable_experiment_is_deleted_in_a_stage(scene: Scene) -> None
         "kept": 0,
         "phase": "gone",
     }
+
+
+async def test_older_crd_is_noticed_before_traffic_moves(scene: Scene) -> None:
+    """A CRD that drops fields of the status is named with what to do; applied anew, the experiment goes on."""
+    crds = "apiextensions.k8s.io/v1", "customresourcedefinitions", None, f"{PLURAL}.serin.dev"
+    path = "/spec/versions/0/schema/openAPIV3Schema/properties/status/properties/summary"
+    known = scene.admin.get(*crds)["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["status"]
+    scene.admin.patch(*crds, [{"op": "remove", "path": path}], JSON_PATCH)
+    await asyncio.sleep(3)  # the API server takes a moment to serve the older schema
+    namespace, refused = scene.prepare(), False
+
+    def over(obj: Experiment) -> bool:
+        nonlocal refused
+        status = (obj or {}).get("status", {})
+        conditions = {each["type"]: each for each in status.get("conditions", ())}
+        if conditions.get("Accepted", {}).get("reason") == "CRDOutdated" and not refused:
+            assert "kubectl apply -k crds" in conditions["Accepted"]["message"]
+            assert status["weight"] == 0
+            refused = True
+            value = known["properties"]["summary"]
+            scene.admin.patch(*crds, [{"op": "add", "path": path, "value": value}], JSON_PATCH)
+        return bool(status.get("countedUntil"))
+
+    with ThreadPoolExecutor(8) as executor:
+        await Cemetery(scene.admin, scene.lease, executor).run(namespace, Life(), over, _SECONDS)
+    assert refused

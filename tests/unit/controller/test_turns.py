@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from serin.controller.observe import rank, windows
+from serin.controller.claims import in_use, rank
+from serin.controller.observe import windows
 from serin.controller.scheduler import Scheduler, due_look
 from serin.controller.store import Key, Objects, Store
 
@@ -113,3 +114,27 @@ def test_who_has_begun_comes_first() -> None:
     assert rank(made("b", "Preparing")) < rank(made("a", "Pending"))
     assert rank(made("b", "Pending")) < rank(made("a", "Pending", "2026-01-01T00:00:01Z"))
     assert rank(made("a", "Pending")) < rank(made("b", "Pending"))
+
+
+def test_a_deployment_is_had_until_it_is_given_back() -> None:
+    """Whoever touched a Deployment has it, whatever the specs say now; who has ended, until its finalizer goes."""
+
+    def made(name: str, control: str, phase: str = "Pending", *, holds: str = "") -> dict[str, Any]:
+        services = [{"name": "a", "control": {"deployment": control}, "canary": {"deployment": f"{control}-next"}}]
+        meta: dict[str, Any] = {"namespace": "ns", "name": name, "uid": name, "resourceVersion": "1"}
+        meta["creationTimestamp"] = "2026-01-01T00:00:00Z" if holds else "2026-01-01T00:00:01Z"
+        meta["finalizers"] = ["serin.dev/restore"] if holds else []
+        touched = [{"name": "a", "control": holds, "canary": f"{holds}-next"}] if holds else []
+        return {"metadata": meta, "spec": {"services": services}, "status": {"phase": phase, "services": touched}}
+
+    def refused(*others: dict[str, Any]) -> bool:
+        store, mine = Store(), made("mine", "shop")
+        for each in (mine, *others):
+            store.experiments.put(each)
+        return bool(in_use(store, mine))
+
+    assert refused(made("other", "shop", "Progressing", holds="shop"))
+    assert refused(made("other", "renamed", "RollingBack", holds="shop")), "the spec names another one by now"
+    assert refused(made("other", "shop", "Succeeded", holds="shop")), "after TrafficOnly"
+    assert not refused(made("other", "shop", "Succeeded"))
+    assert not refused(made("other", "renamed", "Progressing", holds="elsewhere"))
