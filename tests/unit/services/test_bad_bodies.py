@@ -29,7 +29,7 @@ BODIES = {
 @pytest.mark.parametrize("body", BODIES.values(), ids=BODIES.keys())
 async def test_a_malformed_body_is_a_422(recommendation: Any, body: bytes) -> None:
     """Each is told what to write, as a problem document, and nothing of the body comes back."""
-    async with recommendation() as client:
+    async with recommendation(timeout=60.0) as client:
         response = await client.post(PATH, content=body, headers=JSON)
         after = await client.post(PATH, json={"user_id": "u-1"})
     assert response.status_code == 422
@@ -43,7 +43,7 @@ async def test_a_malformed_body_is_a_422(recommendation: Any, body: bytes) -> No
 async def test_a_body_of_many_wrong_fields_has_a_short_answer(recommendation: Any) -> None:
     """Thousands of unknown names don't come back as thousands of errors, and a long name is cut."""
     body = {"user_id": "u-1", **{f"{'x' * 500}{number}": 1 for number in range(100)}}
-    async with recommendation() as client:
+    async with recommendation(timeout=60.0) as client:
         response = await client.post(PATH, json=body)
     assert response.status_code == 422
     assert len(response.json()["errors"]) == 20
@@ -54,6 +54,6 @@ async def test_a_body_of_many_wrong_fields_has_a_short_answer(recommendation: An
 @given(body=st.binary(max_size=200))
 async def test_no_bytes_are_an_error_of_the_server(recommendation: Any, body: bytes) -> None:
     """Random bytes are bad input."""
-    async with recommendation() as client:
+    async with recommendation(timeout=60.0) as client:
         response = await client.post(PATH, content=body, headers=JSON)
     assert response.status_code == 422
