@@ -39,6 +39,8 @@ those without."""
 _MOST_SENTENCES: Final = 6
 _ENDS: Final = 5
 """Words at either end of a sentence in which people say what they want."""
+_RECENT_TEXTS: Final = 512
+"""One turn asks several times about one text, and turns that follow about sentences that were kept."""
 _LEAST_LETTERS: Final = 3
 _ENDINGS: Final = ("", "s", "er", "est", "ish", "'s")
 
@@ -150,6 +152,7 @@ def _examples() -> _Examples:
     return _Examples(tuple(intent for intent, _ in pairs), rarity, weighted)
 
 
+@lru_cache(maxsize=_RECENT_TEXTS)
 def intent_of(text: str) -> Intent:
     """Return the intent whose example is most like a text, or like the beginning or end of one of its sentences.
 
@@ -189,6 +192,11 @@ def slots_of(text: str) -> Slots:
     Returns:
         `genre`, `length`, `era` and `company`; and `avoid`, genres that are not wanted, separated by commas.
     """
+    return dict(_slots_of(text))
+
+
+@lru_cache(maxsize=_RECENT_TEXTS)
+def _slots_of(text: str) -> tuple[tuple[str, str], ...]:
     lowered = text.lower().replace("science fiction", "scifi").replace("sci-fi", "scifi").replace("’", "'")
     tokens = _TOKEN.findall(lowered)
     unwanted = _negated(tokens)
@@ -212,7 +220,7 @@ def slots_of(text: str) -> Slots:
         if pattern.search(lowered):
             found["company"] = value
             break
-    return found
+    return tuple(found.items())
 
 
 def _about_watching(tokens: list[str], index: int) -> bool:

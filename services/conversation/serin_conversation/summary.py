@@ -18,7 +18,7 @@ SENTENCE_BYTES: Final = 96
 """Longest sentence of a summary, in bytes of JSON."""
 DAMPING: Final = 0.5
 """Share of the walk that follows likeness; the rest is drawn to facts. At the usual 0.85 small talk, which resembles
-itself, pushes out what was said once; `python -m tests.bench.services.session_memory` shows how much."""
+itself, pushes out what was said once; `make bench-services-sessions` shows how much."""
 _TOO_ALIKE: Final = 0.8
 """Of two sentences with a cosine above this, one says it."""
 FACTS_SHARE: Final = 2.0
