@@ -19,6 +19,8 @@ from tests.load.__main__ import seconds
 
 PERCENTILES = (50, 95, 99)
 _MOST_RATE = 1000.0
+_MOST_LAG = 0.02
+_MOST_OTHERS = 0.2
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -50,6 +52,8 @@ def main(options: argparse.Namespace, console: Console) -> int:
                     )
         console.print(machine(), highlight=False)
         console.print(table(found))
+        if warning := disturbed(found):
+            console.print(warning, highlight=False, soft_wrap=True)
         if options.step > 0:
             for engine in ENGINES:
                 curves[engine] = search(place, engine, options, console)
@@ -65,6 +69,13 @@ def machine() -> str:
     """Say what it was measured on."""
     load = os.getloadavg()[0]
     return f"{os.cpu_count()} cores for the services, PostgreSQL and the generator; load average now {load:.1f}."
+
+
+def disturbed(found: dict[Engine, Outcome]) -> str | None:
+    """Say when the machine was too busy for the numbers to be those of the services."""
+    if all(one.lag() < _MOST_LAG and one.cores("others") < _MOST_OTHERS for one in found.values()):
+        return None
+    return "The machine was busy with something else: these latencies are an upper bound, not the services'."
 
 
 def search(place: Place, engine: Engine, options: argparse.Namespace, console: Console) -> list[Outcome]:
@@ -125,15 +136,9 @@ def table(found: dict[Engine, Outcome]) -> Table:
     for name in ("recommendation", "conversation", "postgres", "generator"):
         made_of.add_row(f"{name} CPU cores", *(f"{found[engine].cores(name):.2f}" for engine in ENGINES))
         made_of.add_row(f"{name} RSS MiB", *(f"{found[engine].rss[name] / 2**20:.0f}" for engine in ENGINES))
-    lags = [max(_lag(found[engine], key) for key in found[engine].routes) for engine in ENGINES]
-    made_of.add_row("generator sends late, P99 ms", *(_milliseconds(lag) for lag in lags))
+    made_of.add_row("others CPU cores", *(f"{found[engine].cores('others'):.2f}" for engine in ENGINES))
+    made_of.add_row("generator sends late, P99 ms", *(_milliseconds(found[engine].lag()) for engine in ENGINES))
     return made_of
-
-
-def _lag(outcome: Outcome, key: tuple[str, str]) -> float:
-    """Return the 99th percentile of the generator's own delay, in seconds."""
-    lags = sorted(outcome.routes[key].lags)
-    return lags[int(len(lags) * 0.99)] if lags else 0.0
 
 
 def curve_table(curves: dict[Engine, list[Outcome]]) -> Table:

@@ -24,7 +24,7 @@ class Outcome:
         rate: Requests a second to each of the two endpoints.
         routes: What came of the requests, by service and endpoint.
         seconds: How long was measured.
-        cpu: Cores that a process used on average; services by name, `postgres`, `generator`.
+        cpu_seconds: What a process used; services by name, `postgres`, `generator`, `others` (who else was at work).
         rss: Resident bytes at the end.
         kinds: Failures by kind.
     """
@@ -47,6 +47,9 @@ class Outcome:
         for name, then in before.services.items():
             self._add_cost(name, after.services[name].cpu - then.cpu, after.services[name].rss)
         self._add_cost("postgres", after.postgres.cpu - before.postgres.cpu, after.postgres.rss)
+        mine = sum(after.services[name].cpu - then.cpu for name, then in before.services.items())
+        mine += after.postgres.cpu - before.postgres.cpu + after.generator.cpu - before.generator.cpu
+        self._add_cost("others", max(0.0, after.busy - before.busy - mine), 0)
         self._add_cost("generator", after.generator.cpu - before.generator.cpu, after.generator.rss)
         for kind, count in report.failures.items():
             self.kinds[kind] = self.kinds.get(kind, 0) + count
@@ -63,6 +66,11 @@ class Outcome:
         """Return the share of an endpoint's requests that failed, 0 to 1."""
         series = self.routes[key]
         return series.failed / len(series.latencies)
+
+    def lag(self) -> float:
+        """Return how late the generator sent, 99th percentile in seconds: no service can answer before that."""
+        lags = sorted(lag for series in self.routes.values() for lag in series.lags)
+        return lags[int(len(lags) * 0.99)] if lags else 0.0
 
     def holds(self) -> bool:
         """Say whether both bars hold."""

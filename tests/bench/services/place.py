@@ -63,11 +63,19 @@ def made() -> Iterator[Place]:
 
 @dataclass(frozen=True, slots=True)
 class Meter:
-    """What every process has used until some moment."""
+    """What every process has used until some moment.
+
+    Attributes:
+        services: Each service by its name.
+        postgres: The server with its children.
+        generator: This process.
+        busy: Seconds of CPU of everything that runs on the machine.
+    """
 
     services: dict[str, Cost]
     postgres: Cost
     generator: Cost
+    busy: float
 
     @classmethod
     def read(cls, place: Place, services: tuple[Running, ...]) -> "Meter":
@@ -76,4 +84,10 @@ class Meter:
             {running.service: cost(running.process) for running in services},
             cost(place.postgres.process(), family=True),
             cost(psutil.Process()),
+            _busy(),
         )
+
+
+def _busy() -> float:
+    times = psutil.cpu_times()
+    return float(sum(times[:8]) - times.idle - times.iowait)

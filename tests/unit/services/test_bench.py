@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from tests.bench.services.latency import highest, table
+from tests.bench.services.latency import disturbed, highest, table
 from tests.bench.services.measure import BARS, Outcome
 from tests.bench.services.memory import Course, slope
 from tests.load import RouteSeries
@@ -47,7 +47,7 @@ def outcome(rate: float, milliseconds: float, *, failed: int = 0, unanswered: in
         series = made.routes[key] = RouteSeries(failed=failed + unanswered)
         series.latencies.extend([milliseconds / 1000] * (1000 - unanswered) + [math.inf] * unanswered)
         series.lags.extend([0.0] * 1000)
-    for name in ("recommendation", "conversation", "postgres", "generator"):
+    for name in ("recommendation", "conversation", "postgres", "generator", "others"):
         made.cpu_seconds[name], made.rss[name] = 1.0, 2**20
     return made
 
@@ -71,6 +71,17 @@ def test_the_highest_rate_is_below_the_first_that_breaks() -> None:
     """A rate that held by luck above one that did not is not the highest."""
     assert highest([outcome(50, 10.0), outcome(100, 20.0), outcome(150, 200.0), outcome(160, 10.0)]) == 100
     assert highest([outcome(50, 500.0)]) == 0
+
+
+def test_a_disturbed_measurement_says_so() -> None:
+    """When others use the machine, or the generator itself was late, the numbers don't pass for the services'."""
+    quiet, crowded, late = outcome(50, 10.0), outcome(50, 10.0), outcome(50, 10.0)
+    crowded.cpu_seconds["others"] = 15.0
+    for series in late.routes.values():
+        series.lags.extend([0.1] * 100)
+    assert disturbed({"phase3": quiet, "phase4": quiet}) is None
+    for bad in (crowded, late):
+        assert "busy" in str(disturbed({"phase3": quiet, "phase4": bad}))
 
 
 def test_a_latency_without_an_end_is_said_so() -> None:
