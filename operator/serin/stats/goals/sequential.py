@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from serin.stats.goals.distributions import normal_below, normals_below
+from serin.stats.goals.distributions import normal_below, normals_below, z_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -33,6 +33,7 @@ _NOTHING = 1e-13
 """A level below this is not spent but kept for the next look."""
 _SMALLEST = 1e-12
 """p-values below this are given as this."""
+_EXACT = 1e-12
 _TWO_SIDED = 2
 
 _Grid = tuple["Floats", "Floats"]
@@ -118,8 +119,10 @@ def repeated_p_value(
     Returns:
         A p-value in (0, 1], to two digits; 1 when no level below 1 would do.
     """
-    low, high = math.log(_SMALLEST), 0.0  # of the log of the level
-    while high - low > 3e-3:  # noqa: PLR2004 - relative precision
+    # No bound is below that of a single look, so neither is the level.
+    single = 2 * normal_below(-max((abs(z) for z in statistics), default=0.0))
+    low, high = math.log(max(single, _SMALLEST)), 0.0
+    while high - low > 5e-3:  # noqa: PLR2004 - relative precision
         middle = (low + high) / 2
         limits = bounds(fractions, math.exp(middle), information=information)
         if any(abs(z) >= limit for z, limit in zip(statistics, limits, strict=True)):
@@ -151,7 +154,27 @@ def limits_of(levels: tuple[float, ...], information: tuple[float, ...], sides: 
 
 
 def _limit(grid: _Grid | None, level: float, size: float, step: float) -> float:
-    """The z beyond which a part `level` of what is still inside would get, by bisection."""
+    """The z beyond which a part `level` of what is still inside would get.
+
+    Newton's method on the log of that part. It is concave in z, and the start is at or above the root, so every step
+    stays there.
+    """
+    z = -z_of(min(level, 0.5))
+    for _ in range(60):
+        high = z * math.sqrt(size)
+        beyond = _beyond(grid, high, step, 0.0)
+        slope = _there(grid, high, step) * math.sqrt(size)
+        if not (beyond > 0 and slope > 0):
+            break
+        change = math.log(beyond / level) * beyond / slope
+        z += change
+        if abs(change) < _EXACT:
+            return z
+    return _limit_by_halves(grid, level, size, step)
+
+
+def _limit_by_halves(grid: _Grid | None, level: float, size: float, step: float) -> float:
+    """The same by bisection, where a part is too small for a logarithm."""
     low, high = -_FAR, 2 * _FAR
     for _ in range(44):
         middle = (low + high) / 2
@@ -171,6 +194,14 @@ def _beyond(grid: _Grid | None, high: float, step: float, drift: float) -> float
         return normal_below((drift * step - high) / spread)
     nodes, mass = grid
     return float(mass @ normals_below((nodes + drift * step - high) / spread))
+
+
+def _there(grid: _Grid | None, high: float, step: float) -> float:
+    """The density of the next score at `high`, without a drift."""
+    if grid is None:
+        return float(_density(np.array(high), step))
+    nodes, mass = grid
+    return float(mass @ _density(nodes - high, step))
 
 
 def _mirrored(grid: _Grid | None) -> _Grid | None:
