@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from serin.stats.goals import Comparison, GoalJudgement, Moments
 
 _SEGMENTS: Final = 4
+_NAME: Final = 40
+"""Characters of a segment's name: a label's value can have any length."""
 _THOUSAND: Final = 1000
 _LEAST_P: Final = 0.0001
 
@@ -147,10 +149,10 @@ def _segments(reading: GoalReading) -> str:
     parts = []
     for each in segments(reading.segments)[:_SEGMENTS]:
         if each.comparison is None or each.adjusted is None:
-            parts.append(f"{each.name} too few users")
+            parts.append(f"{each.name[:_NAME]} too few users")
             continue
         low, high = each.comparison.confidence()
-        text = f"{each.name} {signed(each.comparison.difference)} {interval(low, high)}"
+        text = f"{each.name[:_NAME]} {signed(each.comparison.difference)} {interval(low, high)}"
         parts.append(f"{text} p {p_value(each.adjusted)}")
     more = len(reading.segments) - _SEGMENTS
     parts += [f"{more} more"] if more > 0 else []
