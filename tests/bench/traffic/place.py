@@ -5,10 +5,12 @@ experiment may exist meanwhile.
 """
 
 import asyncio
+import os
 import time
 from dataclasses import dataclass
 from typing import Any
 
+import aiohttp
 import urllib3
 from kubernetes import client, config
 
@@ -17,11 +19,12 @@ from serin.engine.observation import RouteReading
 from serin.kube.client import Kube
 from serin.kube.deployments import Deployments, workload
 from serin.traffic.router import Routers
+from tests.bench.traffic.probe import ask
 from tests.cluster.places import REPOSITORY, from_environment
 from tests.demo.install import SERVICES
 from tests.demo.kubectl import NAMESPACE, KubectlError, get, kubectl
 
-GATEWAY_URL = "http://127.0.0.1:30080"
+GATEWAY_URL = os.environ.get("SERIN_GATEWAY_URL") or "http://127.0.0.1:30080"
 NODE_PORTS = {"recommendation": "http://127.0.0.1:30081", "conversation": "http://127.0.0.1:30082"}
 ROUTES = REPOSITORY / "manifests/gateway/shop"
 _LOOK = 0.5
@@ -29,6 +32,8 @@ _LOOK = 0.5
 
 async def has_gateway() -> bool:
     """Tell whether a Gateway answers on port 30080."""
+    if os.environ.get("SERIN_GATEWAY_URL"):
+        return True
     try:
         found = await get("-n", "gateway", "gateway", "serin")
     except KubectlError:
@@ -45,6 +50,24 @@ async def with_routes() -> None:
             "-n", NAMESPACE, "wait", f"httproute/{service}", "--timeout=60s",
             "--for=jsonpath={.status.parents[0].conditions[?(@.type=='Accepted')].status}=True",
         )  # fmt: skip
+    await _until_answered()
+
+
+async def _until_answered(wait: float = 60.0) -> None:
+    """Wait until a request comes to a pod through the Gateway: its proxy may only just have got its listener.
+
+    Raises:
+        RuntimeError: it does not.
+    """
+    deadline = time.monotonic() + wait
+    async with aiohttp.ClientSession() as session:
+        while True:
+            _, trouble = await ask(session, GATEWAY_URL, "")
+            if not trouble:
+                return
+            if time.monotonic() > deadline:
+                raise RuntimeError(f"the Gateway does not answer at {GATEWAY_URL}: {trouble}")
+            await asyncio.sleep(0.5)
 
 
 async def without_routes() -> None:
@@ -69,7 +92,7 @@ def connect() -> Kube:
     return Kube(client.ApiClient(settings))
 
 
-@dataclass(slots=True)
+@dataclass
 class Driver:
     """Drives one service to a weight, look by look, as the operator does.
 

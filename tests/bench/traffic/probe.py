@@ -115,8 +115,15 @@ async def variants(url: str, users: Sequence[str], *, at_once: int = 20) -> list
     Raises:
         RuntimeError: a request failed.
     """
-    async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=at_once)) as session:
-        answers = await asyncio.gather(*(ask(session, url, user) for user in users))
+    async with aiohttp.ClientSession() as session:
+        # Their time runs from when they are sent, not from when they begin to wait for a free connection.
+        free = asyncio.Semaphore(at_once)
+
+        async def one(user: str) -> tuple[str, str]:
+            async with free:
+                return await ask(session, url, user)
+
+        answers = await asyncio.gather(*(one(user) for user in users))
     if troubles := Counter(trouble for _, trouble in answers if trouble):
         raise RuntimeError(f"requests failed: {dict(troubles)}")
     return [variant for variant, _ in answers]
