@@ -16,7 +16,7 @@ BENCH_ARGS  ?=
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: help venv packages format lint unit integration e2e test cluster cluster-down cluster-purge images gateway install demo record services bench-services bench-services-memory bench-services-indexes bench-services-sessions bench-traffic lock clean
+.PHONY: help venv packages format lint unit integration e2e test cluster cluster-down cluster-purge images gateway install demo record services bench-services bench-services-memory bench-services-indexes bench-services-sessions bench-traffic lock clean bench-statistics
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-23s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -47,6 +47,9 @@ lint: venv ## Check style, types and layers
 
 unit: venv ## Test without a cluster and without processes: seconds
 	$(BIN)/pytest tests/unit $(PYTEST_ARGS)
+
+bench-statistics: venv ## Guardrails and the peers' rules on the same traffic, bars, picture: minutes (BENCH_ARGS=--quick)
+	@PYTHONPATH=operator:. $(BIN)/python -m tests.bench.statistics $(BENCH_ARGS)
 
 integration: venv packages ## Test with real processes (services, PostgreSQL, API server, Prometheus)
 	$(BIN)/pytest tests/integration $(PYTEST_ARGS)
