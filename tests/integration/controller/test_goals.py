@@ -1,5 +1,6 @@
 """Goals on a real API server, with users whose sums a real Prometheus scrapes: from the spec to the promotion."""
 
+import os
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -11,10 +12,11 @@ import pytest
 from prometheus_client import CollectorRegistry, Gauge, start_http_server
 
 from serin.api.names import API_VERSION, APPROVE, PLURAL
+from serin.cli.main import main
 from serin.kube.client import Kube
 from tests.integration.controller.mortal import Cemetery, Life
 from tests.integration.controller.scene import Scene, repeated
-from tests.integration.metrics.process import free_port, prometheus
+from tests.integration.metrics.process import BINARIES, free_port, prometheus
 
 _SECONDS = 120.0
 _LABELS = ("namespace", "service", "goal", "variant", "segment")
@@ -123,19 +125,25 @@ async def test_harm_is_rolled_back(scene: Scene, users: tuple[Users, str]) -> No
     assert "goal satisfaction is worse: canary 2." in status["message"]
 
 
-async def test_an_open_question_waits_for_a_person(scene: Scene, users: tuple[Users, str]) -> None:
+async def test_an_open_question_waits_for_a_person(
+    scene: Scene, users: tuple[Users, str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     """A gain was asked for that is not there: held, until a person says so for this run and these goals."""
+    monkeypatch.setenv("PATH", f"{BINARIES}{os.pathsep}{os.environ['PATH']}")
     namespace = experiment(scene, users, 0.0, promoteOn="Superior")
+    verb = ["approve", "try", "--goals", "--no-wait", "-n", namespace, "--kubeconfig", str(scene.plane.kubeconfig)]
+    assert main(verb) == 2
+    assert "no goal waits for a person" in capsys.readouterr().err
     status = await run(scene, namespace, "GoalsInconclusive", "Succeeded", "RolledBack")
     assert (status["phase"], status["reason"]) == ("Holding", "GoalsInconclusive")
     approve(scene.admin, namespace, f"half/{status['runId']}")
     assert (await run(scene, namespace, "GoalsInconclusive", "Succeeded"))["phase"] == "Holding"
-    approve(scene.admin, namespace, f"half/goals/{status['runId']}")
+    assert main(verb) == 0
     assert (await run(scene, namespace, "Succeeded", "RolledBack"))["phase"] == "Succeeded"
 
 
 def approve(admin: Kube, namespace: str, what: str) -> None:
-    """Do what `kubectl serin approve` does."""
+    """Write an approval as Git would."""
     admin.patch(API_VERSION, PLURAL, namespace, "try", {"metadata": {"annotations": {APPROVE: what}}})
 
 
