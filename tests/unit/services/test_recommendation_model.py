@@ -82,8 +82,8 @@ def edit(**changes: object) -> Callable[[Path], None]:
         (MANIFEST, lambda path: path.write_text("{"), "can't be read"),
         (MANIFEST, Path.unlink, "can't be read"),
         (MANIFEST, edit(format=99), "format 99"),
-        (MANIFEST, edit(weights={"als": 1.0}), "can't be read"),
-        (MANIFEST, edit(weights={"als": 1.0, "bm25": 1.0, "content": 0.0, "persona": 0.0}), "weights"),
+        (MANIFEST, edit(weights={"als": 0.25, "bm25": 0.25, "content": 0.25, "persona": 0.25}), "checksum"),
+        (MANIFEST, edit(alpha=40.0), "checksum"),
     ],
 )
 def test_a_damaged_version_is_refused_with_a_reason(
@@ -103,6 +103,9 @@ def test_numbers_that_make_no_sense_are_refused(tmp_path: Path) -> None:
     broken = replace(model, factors=np.full_like(model.factors, np.nan))
     version = save(tmp_path, broken, {})
     with pytest.raises(ModelError, match="not finite"):
+        load(tmp_path, version)
+    version = save(tmp_path, replace(model, weights=dict.fromkeys(model.weights, 0.5)), {})
+    with pytest.raises(ModelError, match="weights"):
         load(tmp_path, version)
     rows = replace(model.bm25, indices=model.bm25.indices + 1000)
     version = save(tmp_path, replace(model, bm25=rows), {})

@@ -53,7 +53,7 @@ def save(folder: Path, model: Model, notes: Mapping[str, Any]) -> str:
         items = [[item.item_id, item.title, list(item.genres), item.text] for item in model.items]
         (building / _ITEMS).write_text(json.dumps(items, ensure_ascii=False), encoding="utf-8")
         files = {path.name: _checksum(path) for path in sorted(building.iterdir())}
-        whole = hashlib.sha256("".join(files.values()).encode()).hexdigest()
+        whole = _whole(files, dict(model.weights), model.alpha)
         made = dt.datetime.fromtimestamp(model.made_at, dt.UTC)
         version = f"{made:%Y%m%dT%H%M%S}-{whole[:8]}"
         manifest = {
@@ -63,6 +63,7 @@ def save(folder: Path, model: Model, notes: Mapping[str, Any]) -> str:
             "weights": dict(model.weights),
             "alpha": model.alpha,
             "files": files,
+            "checksum": whole,
             "notes": dict(notes),
         }
         (building / MANIFEST).write_text(json.dumps(manifest, indent=1), encoding="utf-8")
@@ -113,6 +114,8 @@ def load(folder: Path, version: str) -> Model:
         for name, expected in manifest["files"].items():
             if _checksum(place / name) != expected:
                 raise ModelError(f"model {version}: {name} is not what was written (checksum)")
+        if _whole(manifest["files"], manifest["weights"], manifest["alpha"]) != manifest["checksum"]:
+            raise ModelError(f"model {version}: {MANIFEST} is not what was written (checksum)")
         model = _read(place, manifest)
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise ModelError(f"model {version} can't be read: {type(error).__name__}: {error}") from error
@@ -189,6 +192,11 @@ def _check(model: Model) -> None:
             raise ModelError(f"model {model.version}: the rows of {name} don't fit the catalogue")
     if not math.isclose(sum(model.weights.values()), 1.0, abs_tol=1e-6) or min(model.weights.values()) < 0:
         raise ModelError(f"model {model.version}: the weights don't add up to 1")
+
+
+def _whole(files: Mapping[str, str], weights: Mapping[str, float], alpha: float) -> str:
+    """Return the checksum of everything that decides a score."""
+    return hashlib.sha256(json.dumps([files, weights, alpha], sort_keys=True).encode()).hexdigest()
 
 
 def _checksum(path: Path) -> str:
