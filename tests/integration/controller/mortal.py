@@ -48,6 +48,7 @@ class Life:
         behind: how many turns old the lists are that operators get; their own writes they do know.
         fails: share of the calls that end with `error`: reads and writes before their effect, or writes after it.
         error: what a call that fails ends with.
+        pace: seconds between two turns at the most.
     """
 
     dies_at: int = 0
@@ -55,6 +56,7 @@ class Life:
     behind: int = 0
     fails: float = 0.0
     error: KubeError = field(default_factory=lambda: Unavailable("the API server answered 503", 503))
+    pace: float = 0.5
     calls: int = 0
     chance: random.Random = field(default_factory=lambda: random.Random(1))
     writes: list[str] = field(default_factory=list)
@@ -179,7 +181,7 @@ class Cemetery:
                 after = await reconciler.reconcile(key)
             except KubeError:  # as the scheduler does: a turn that fails is tried again
                 after = 0.5
-            await asyncio.sleep(min(after if after is not None else 0.5, 0.5))
+            await asyncio.sleep(min(after if after is not None else life.pace, life.pace))
 
     def _list(self, namespace: str) -> Lists:
         return self.admin.list(APPS, "deployments", namespace), self.admin.list(API_VERSION, PLURAL, namespace)

@@ -22,7 +22,7 @@ from tests.integration.controller.scene import Scene
 
 _CRD = yaml.safe_load((REPOSITORY / "crds/serin.dev_canaryexperiments.yaml").read_text())
 _SPEC: dict[str, Any] = _CRD["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"]
-_TURNS = 3
+_TURNS = 2
 _REMOVED = object()
 
 Mutation = tuple[tuple[str | int, ...], Any]
@@ -41,9 +41,9 @@ def mutations(path: tuple[str | int, ...], node: dict[str, Any]) -> Iterator[Mut
         yield from ((path, value) for value in ([], {}))
         yield from mutations((*path, 0), node["items"])
     elif kind == "string":
-        yield from ((path, value) for value in (*node.get("enum", ()), "", "!", "a" * 3000, "7s", 7))
+        yield from ((path, value) for value in (*node.get("enum", ()), "", "a" * 3000, "7s", 7))
     elif kind in {"integer", "number"}:
-        yield from ((path, value) for value in (-1, 0, 1, 50, 10**12, "text"))
+        yield from ((path, value) for value in (-1, 1, 10**12, "text"))
     elif kind == "boolean":
         yield from ((path, value) for value in (True, False, "text"))
 
@@ -119,10 +119,10 @@ async def test_every_property_of_a_running_experiment(scene: Scene) -> None:
             change = {"metadata": {"annotations": {"serin.dev/retry": str(number)}}}
             scene.admin.patch(API_VERSION, PLURAL, namespace, "try", change)
             turns = _TURNS
-        return status.get("phase") == "Progressing" and bool(status.get("checkpoint"))
+        return status.get("phase") == "Progressing" and bool(status["step"].get("done"))
 
     with ThreadPoolExecutor(8) as executor:
-        await Cemetery(scene.admin, scene.lease, executor).run(namespace, Life(), over, 1100.0)
+        await Cemetery(scene.admin, scene.lease, executor).run(namespace, Life(pace=0.1), over, 1100.0)
     print(f"{len(todo)} mutations of {namespace}: {refused} refused by the API server, {handled} handled")
     assert refused > 100
     assert handled > 20
