@@ -33,7 +33,7 @@ Wealth: TypeAlias = "NDArray[np.float32]"
 BATCH_SECONDS = 1200.0
 """tau^2 is the variance over a batch of this length."""
 
-STEADY_CAUTION = 1.2
+STEADY_CAUTION = 1.35
 """c in phi = 1 + c tau^2 V for small harm: above 1, because tau^2 is an estimate."""
 
 SUDDEN_CAUTION = 1.5
