@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
-from serin.api.status import GoalStatus, Phase, SamplesStatus, Status
-from serin.engine import goal_record, goal_wording, run, wording
-from serin.engine.evidence import guardrail_names, samples
+from serin.api.status import GoalStatus, Phase, Status
+from serin.engine import goal_record, goal_samples, goal_wording, run, wording
+from serin.engine.evidence import guardrail_names
 from serin.engine.goal_reading import GoalReading
 from serin.engine.goal_record import GoalRecord, key_of
 from serin.engine.goal_schedule import Schedule, rollback_alpha, rule_of, schedule
@@ -32,7 +32,6 @@ _LEAST_USERS: Final = 20
 """Users of each variant for a look: a mean of fewer is not normal enough for a test."""
 _WEEK: Final = 7 * 86_400.0
 _WAITING: Final = "Waiting"
-_MIXED: Final = "users, not kept on one variant (traffic.type Replicas)"
 
 
 def due(spec: Spec, status: Status) -> bool:
@@ -49,7 +48,7 @@ def count(spec: Spec, status: Status, seen: Observation) -> Status:
     """The status with what `seen.goals` adds: records in the checkpoint, goals and samples for the reader."""
     plan = schedule(spec)
     if plan is None:
-        return _with_requests(spec, status)
+        return goal_samples.of_requests(spec, status)
     if not seen.goals or seen.deleting or not _judging(spec, status, plan):
         return status
     checkpoint, shown, looked = dict(status.checkpoint), {each.name: each for each in status.goals}, False
@@ -77,7 +76,7 @@ def count(spec: Spec, status: Status, seen: Observation) -> Status:
     )
     if looked:
         status = _with_claims(spec, status)
-    return msgspec.structs.replace(status, samples=_samples(spec, plan, status))
+    return msgspec.structs.replace(status, samples=goal_samples.of_users(spec, plan, status, _records(spec, status)))
 
 
 def inferior(spec: Spec, status: Status) -> str | None:
@@ -274,41 +273,6 @@ def _with_claims(spec: Spec, status: Status) -> Status:
         for each in status.goals
     )
     return msgspec.structs.replace(status, goals=goals)
-
-
-def _samples(spec: Spec, plan: Schedule, status: Status) -> SamplesStatus:
-    """The fewest users that any goal has, what is needed, and when that will be."""
-    control = min((each.control_users for each in status.goals), default=0)
-    canary = min((each.canary_users for each in status.goals), default=0)
-    need = plan.stage.min_samples or 0
-    eta, missing = "", need - min(control, canary)
-    if missing > 0:
-        rates = [_rate(record, status) for record in _records(spec, status).values() if record.began is not None]
-        if rates and min(rates) > 0:
-            eta = wording.length(missing / min(rates))
-    mixed = any(service.traffic.type == "Replicas" for service in spec.services)
-    return SamplesStatus(unit=_MIXED if mixed else "users", control=control, canary=canary, need=need, eta=eta)
-
-
-def _with_requests(spec: Spec, status: Status) -> Status:
-    """Without goals `minSamples` counts requests, the fewest that any service has."""
-    stage = run.stage_of(spec, status)
-    if stage is None or stage.min_samples is None or run.position(status) is not Phase.PROGRESSING:
-        return status
-    control, canary = (min(samples(status.checkpoint, each.name)[side] for each in spec.services) for side in (0, 1))
-    have, eta = min(control, canary), ""
-    if 0 < have < stage.min_samples and status.stage_seconds:
-        eta = wording.length((stage.min_samples - have) / have * status.stage_seconds)
-    found = SamplesStatus(unit="requests", control=control, canary=canary, need=stage.min_samples, eta=eta)
-    return msgspec.structs.replace(status, samples=found)
-
-
-def _rate(record: GoalRecord, status: Status) -> float:
-    """New users a second of the slower variant, since the first reading."""
-    assert record.began is not None
-    seconds, control, canary = record.began
-    gone = status.stage_seconds - seconds
-    return min(record.control.count - control, record.canary.count - canary) / gone if gone > 0 else 0.0
 
 
 def _summary(status: Status, goal: Goal) -> str:
