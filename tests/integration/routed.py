@@ -49,6 +49,7 @@ class Routed:
     def __init__(self, kube: Kube, namespace: str, asked: Service, *, deployments: bool = True) -> None:
         self.kube, self.namespace, self.service = kube, namespace, asked
         self.clock = Clock()
+        self._goal: int | None = None
         address = httproute.address if asked.traffic.type == "HTTPRoute" else weights.Addresses(kube)
         self.router = RouteRouter(kube, address, self.clock)
         self._deployments = Deployments(kube)
@@ -73,12 +74,16 @@ class Routed:
 
     def write(self, weight: int) -> None:
         """Go one step."""
+        self._goal = weight
         self.router.write(self.namespace, self.service, weight=weight, total=TOTAL)
 
     def ready(self) -> None:
         """Let all pods become ready."""
         for name in (self.service.control.deployment, self.service.canary.deployment or ""):
             make_ready(self.kube, self.namespace, name)
+        if self._goal is not None:  # a look sees them ready, and the next comes when their endpoints are known
+            self.write(self._goal)
+            self.clock.now += 2.1
 
     def sizes(self) -> tuple[int, int]:
         """Return the wanted sizes of control and canary."""

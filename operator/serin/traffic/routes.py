@@ -36,6 +36,8 @@ _PATIENCE: Final = 10.0
 """Seconds that a route may lag behind before that is called trouble: the usual lag is far below one."""
 _GOES_BACK_AFTER: Final = 30.0
 """Seconds that a return to control waits for control's pods: one that never gets ready must not keep a bad canary."""
+_ENDPOINTS_FOLLOW: Final = 2.0
+"""Seconds from a ready pod until the proxies know its endpoint: a gateway answers 500 for a backend without one."""
 _UNSERVED_FOR: Final = 15.0
 """Seconds without any ready pod after which a canary with traffic is given up: longer than a pod takes to restart."""
 _REMEMBERED: Final = 30.0
@@ -259,7 +261,9 @@ class RouteRouter:
         share = max((each.weight() or 0.0 for each in rules), default=0.0)
         if weight > share:
             self._held(namespace, service, "back", "")
-            return canary.ready >= pods_needed(weight, total) and not trouble(route)
+            ready = canary.ready >= pods_needed(weight, total)
+            lasted = self._held(namespace, service, "ready", f"ready at {weight}%" if ready else "")
+            return ready and lasted >= _ENDPOINTS_FOLLOW and not trouble(route)
         if control.ready >= total or canary.ready < max(1, pods_needed(round(share), total)):
             self._held(namespace, service, "back", "")
             return True  # control is whole, or the canary can't carry what it has

@@ -2,13 +2,11 @@
 
 import argparse
 import asyncio
-import contextlib
-import os
 import sys
 
 from rich.console import Console
 
-from tests.bench.traffic import alone, sticky, switching
+from tests.bench.traffic import sticky, switching
 from tests.demo.kubectl import KubectlError
 
 BENCHES = {"switching": switching, "sticky": sticky}
@@ -25,19 +23,10 @@ def main(arguments: list[str] | None = None) -> int:
                 name, help=bench.__doc__.splitlines()[0], formatter_class=argparse.ArgumentDefaultsHelpFormatter
             )
         )
-    for one in commands.choices.values():
-        one.add_argument("--alone", action="store_true", help="gateway as plain processes, without a cluster")
-    words = sys.argv[1:] if arguments is None else arguments
-    options = parser.parse_args(words)
-    if options.alone and not os.environ.get(alone.INSIDE):
-        if why := alone.available():
-            print(f"error: {why}", file=sys.stderr)
-            return 2
-        return alone.inside([sys.executable, "-m", "tests.bench.traffic", *words]).returncode
+    options = parser.parse_args(sys.argv[1:] if arguments is None else arguments)
     console = Console(width=None if sys.stdout.isatty() else 110)
     try:
-        with alone.shop() if options.alone else contextlib.nullcontext():
-            return asyncio.run(BENCHES[options.bench].run(options, console))
+        return asyncio.run(BENCHES[options.bench].run(options, console))
     except (KubectlError, RuntimeError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2

@@ -5,7 +5,6 @@ experiment may exist meanwhile.
 """
 
 import asyncio
-import os
 import time
 from dataclasses import dataclass
 from typing import Any
@@ -24,7 +23,7 @@ from tests.cluster.places import REPOSITORY, from_environment
 from tests.demo.install import SERVICES
 from tests.demo.kubectl import NAMESPACE, KubectlError, get, kubectl
 
-GATEWAY_URL = os.environ.get("SERIN_GATEWAY_URL") or "http://127.0.0.1:30080"
+GATEWAY_URL = "http://127.0.0.1:30080"
 NODE_PORTS = {"recommendation": "http://127.0.0.1:30081", "conversation": "http://127.0.0.1:30082"}
 ROUTES = REPOSITORY / "manifests/gateway/shop"
 _LOOK = 0.5
@@ -32,8 +31,6 @@ _LOOK = 0.5
 
 async def has_gateway() -> bool:
     """Tell whether a Gateway answers on port 30080."""
-    if os.environ.get("SERIN_GATEWAY_URL"):
-        return True
     try:
         found = await get("-n", "gateway", "gateway", "serin")
     except KubectlError:

@@ -104,7 +104,8 @@ async def ask(session: aiohttp.ClientSession, url: str, user: str) -> tuple[str,
             await answer.read()
             variant = answer.headers.get(VARIANT, "")
             bad = answer.status >= 500 or not variant
-            return variant, f"http {answer.status}" if bad else ""
+            # Which of the two answered tells a pod's fault from the gateway's.
+            return variant, f"http {answer.status} by {variant or 'the gateway'}" if bad else ""
     except (aiohttp.ClientError, OSError, TimeoutError) as error:
         return "", type(error).__name__
 
