@@ -1,7 +1,8 @@
 """A simulated cluster with simulated traffic: the same `decide`, the same statistics, no Kubernetes and no Prometheus.
 
 `serin simulate` shows with it what an experiment would do and when; the tests run whole experiments over it. What it
-leaves out is said here: pods become ready after a fixed time, and every pod gets the same share of the traffic.
+leaves out is said here: pods become ready after a fixed time, every pod gets the same share of the traffic, and a route
+is followed at once.
 """
 
 import math
@@ -219,10 +220,12 @@ class World:
             self._remove(pair, act.service)
 
     def share(self, service: str) -> float:
-        """The canary's share of the ready pods, from 0 to 1."""
+        """The canary's share of the traffic, from 0 to 1: its part of the ready pods, or what a route says."""
         pair = self._pairs[service]
         canary = self._ready(pair.canary) if pair.canary is not None else 0
         total = canary + self._ready(pair.control)
+        if self._in_force.service(service).traffic.type != "Replicas" and canary and self._ready(pair.control):
+            return self.status.weight / 100
         return canary / total if total else 0.0
 
     @property
