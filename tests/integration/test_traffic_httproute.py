@@ -23,7 +23,10 @@ def test_the_canary_can_carry_its_share_before_it_gets_it(kube: Kube, namespace:
     shop.write(25)
     assert shop.weights() == [0, 100], "the pods are not ready yet"
     assert "canary has 0 of 3 pods ready" in shop.read(25).note
-    shop.ready()
+    make_ready(kube, namespace, "shop-next")
+    shop.write(25)
+    assert shop.weights() == [0, 100], "the proxies may not know their endpoints yet"
+    shop.clock.now += 2.1
     shop.write(25)
     assert shop.weights() == [25, 75]
     assert shop.sizes() == (TOTAL, 3)
