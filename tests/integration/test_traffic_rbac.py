@@ -8,9 +8,10 @@ import yaml
 
 from serin.kube.client import Kube
 from serin.kube.errors import Conflict, Forbidden
-from serin.traffic.httproute import router
+from serin.traffic.httproute import address
 from serin.traffic.presets import PRESETS
 from serin.traffic.router import Routers
+from serin.traffic.routes import RouteRouter
 from tests.cluster.places import REPOSITORY
 from tests.integration.cluster_plane import Plane
 from tests.integration.routed import Routed, routed
@@ -54,7 +55,7 @@ def operator(plane: Plane, kube: Kube) -> Iterator[Kube]:
 def test_httproutes_need_no_component(operator: Kube, kube: Kube, namespace: str) -> None:
     """Checked, read and written with the operator's own account."""
     shop = routed(kube, namespace)
-    shop.router = router(operator)
+    shop.router = RouteRouter(operator, address, shop.clock)
     assert shop.router.check(namespace, shop.service) == ()
     shop.write(25)
     shop.ready()
@@ -79,9 +80,13 @@ def test_a_vendors_resource_needs_its_component(operator: Kube, kube: Kube, name
     until("the right is in force", lambda: routers.check(namespace, asked) == ())
     routers.write(namespace, asked, weight=50, total=10)
     shop.ready()
-    routers.write(namespace, asked, weight=50, total=10)
-    found = kube.get("split.smi-spec.io/v1alpha4", "trafficsplits", namespace, "shop")
-    assert [each["weight"] for each in found["spec"]["backends"]] == [50, 50]
+
+    def written() -> bool:
+        routers.write(namespace, asked, weight=50, total=10)
+        found = kube.get("split.smi-spec.io/v1alpha4", "trafficsplits", namespace, "shop")
+        return [each["weight"] for each in found["spec"]["backends"]] == [50, 50]
+
+    until("the weights are written", written)
 
 
 def test_every_preset_has_its_component() -> None:
