@@ -16,6 +16,8 @@ from serin_recommendation.model import load, newest, save
 from tests.bench.services.processes import Postgres
 
 API = "/api/v2/recommend"
+PATIENT = {f"budget_{part}": "10s" for part in ("collaborative", "content", "persona")}
+"""Budgets of the ensemble's parts that a busy machine keeps, where whole answers are compared."""
 
 
 def ask(url: str, user: str = "u-0042", **more: Any) -> httpx.Response:
@@ -108,7 +110,7 @@ def test_an_outage_is_a_503_and_ends_by_itself(start: Any, postgres: Postgres) -
 def test_pods_that_start_together_seed_once(start: Any, postgres_url: str) -> None:
     """Three processes on an empty PostgreSQL: one migrates and one seeds, and all know the same users."""
     started = [
-        start("recommendation", wait=False, engine=engine, database_url=postgres_url, seed="always")
+        start("recommendation", wait=False, engine=engine, database_url=postgres_url, seed="always", **PATIENT)
         for engine in ("phase3", "phase4", "phase4")
     ]
     for process, url in started:

@@ -56,7 +56,10 @@ def serve(url: str, models: Path, **settings: Any) -> AbstractAsyncContextManage
 
     @contextlib.asynccontextmanager
     async def served() -> AsyncIterator[tuple[FastAPI, httpx.AsyncClient]]:
-        own = RecommendationSettings(model_dir=models, seed="never")
+        # Budgets that a busy machine keeps: what is compared here are whole answers.
+        own = RecommendationSettings(
+            model_dir=models, seed="never", budget_collaborative=10.0, budget_content=10.0, budget_persona=10.0
+        )
         app = create_app(ServiceSettings(**settings), DatabaseSettings(url=url), own)
         async with app.router.lifespan_context(app):
             await app.state.database.wait_until_ready()

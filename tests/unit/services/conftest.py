@@ -23,6 +23,8 @@ from serin_recommendation.training.train import train
 from serin_services.database import patient_transaction
 from serin_services.settings import DatabaseSettings, ServiceSettings
 
+PATIENT = {f"budget_{part}": 10.0 for part in ("collaborative", "content", "persona")}
+"""Budgets of the ensemble's parts that a busy machine keeps; a test of budgets gives its own."""
 Serve = Callable[[FastAPI], AbstractAsyncContextManager[httpx.AsyncClient]]
 
 
@@ -71,7 +73,7 @@ def recommendation(
         if not path.exists():
             shutil.copy(seeded, path)
         database = DatabaseSettings(url=f"sqlite+aiosqlite:///{path}")
-        own_settings = RecommendationSettings(**{"model_dir": models, "seed": "never", **(own or {})})
+        own_settings = RecommendationSettings(**{"model_dir": models, "seed": "never", **PATIENT, **(own or {})})
         return serve(create_recommendation(ServiceSettings(**settings), database, own_settings))
 
     return start

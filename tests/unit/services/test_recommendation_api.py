@@ -51,17 +51,18 @@ async def test_exclusions_are_left_out(recommendation: Any, engine: str) -> None
     assert [item["item_id"] for item in response.json()["items"]] == before[1:]
 
 
-async def test_context_changes_the_answer_of_phase_4(recommendation: Any) -> None:
-    """Persona and time of day reach the persona part: a different context ranks differently."""
+@pytest.mark.parametrize("user", ["u-0042", "stranger"])
+async def test_context_changes_the_answer_of_phase_4(recommendation: Any, user: str) -> None:
+    """Persona and time of day reach the persona part; among the first 50 another context ranks differently."""
+    contexts = ({"persona": "family"}, {"persona": "thrill-seeker"}, {"time": "08:00"}, {"time": "23:30"})
     async with recommendation(engine="phase4") as client:
-        answers = {
-            persona: [item["item_id"] for item in (await ask(client, context={"persona": persona})).json()["items"]]
-            for persona in ("family", "thrill-seeker")
-        }
-        morning = (await ask(client, context={"time": "08:00"})).json()["items"]
-        night = (await ask(client, context={"time": "23:30"})).json()["items"]
-    assert answers["family"] != answers["thrill-seeker"]
-    assert morning != night
+        answers = [(await ask(client, user_id=user, limit=50, context=context)).json()["items"] for context in contexts]
+    rankings = [[item["item_id"] for item in items] for items in answers]
+    assert rankings[0] != rankings[1]
+    assert rankings[2] != rankings[3]
+    persona_parts = [{item["item_id"]: item["parts"]["persona"] for item in items} for items in answers]
+    assert persona_parts[0] != persona_parts[1]
+    assert persona_parts[2] != persona_parts[3]
 
 
 @pytest.mark.parametrize(
