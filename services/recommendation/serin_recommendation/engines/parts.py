@@ -100,7 +100,7 @@ class PersonaPart:
         if query.persona is not None:
             chance = np.zeros(len(PERSONAS), np.float32)
             chance[PERSONAS.index(query.persona)] = 1.0
-        elif history.items.size == 0 and query.profile.persona < 0:
+        elif history.items.size == 0 and query.profile.persona < 0 and query.daypart is None:
             return scaled(np.log(model.popularity))
         else:
             chance = likely_personas(model, query.profile.persona, history.items)
