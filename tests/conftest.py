@@ -5,9 +5,30 @@ goes on with new ones. No deadline anywhere: the time of one example says more a
 """
 
 import os
+from typing import Any
 
+import pytest
+import structlog
 from hypothesis import settings
 
 settings.register_profile("laptop", deadline=None)
 settings.register_profile("ci", deadline=None, derandomize=True)
 settings.load_profile("ci" if os.environ.get("CI") else "laptop")
+
+_configure = structlog.configure
+
+
+def _without_cache(**options: Any) -> None:
+    """Configure logs as asked, but let no logger keep a stream: the one of a test is closed after it."""
+    _configure(**{**options, "cache_logger_on_first_use": False})
+
+
+def pytest_configure() -> None:
+    """Whoever configures logs in this process does so for one test."""
+    structlog.configure = _without_cache
+
+
+def pytest_runtest_teardown(item: pytest.Item) -> None:
+    """Give the next test logs that nobody has configured."""
+    del item
+    structlog.reset_defaults()
