@@ -4,6 +4,7 @@ A Kubernetes client of our own would have to learn every way of logging in that 
 """
 
 import argparse
+import contextlib
 import json
 import re
 import subprocess
@@ -23,12 +24,17 @@ BAD_INPUT: Final = 2
 NO_ANSWER: Final = 4
 
 _EVERY: Final = 0.5
+_TIMES: Final = 5
 _KLOG: Final = re.compile(r"[EWI]\d{4} ")
 """What kubectl logs about its own attempts, beside the sentence that it ends with."""
 
 
 class ClusterError(Exception):
     """kubectl did not do it; the text is its own."""
+
+
+class FasterError(ClusterError):
+    """Somebody else changed the experiment in between: Serin writes its status while it counts."""
 
 
 class NothingToDoError(Exception):
@@ -120,7 +126,8 @@ class Cluster:
             raise ClusterError("kubectl did not answer within a minute") from None
         if done.returncode:
             said = [line for line in done.stderr.splitlines() if line and not _KLOG.match(line)]
-            raise ClusterError("\n".join(said) or f"kubectl ended with {done.returncode}")
+            kind = FasterError if "(Conflict)" in done.stderr else ClusterError
+            raise kind("\n".join(said) or f"kubectl ended with {done.returncode}")
         return done.stdout
 
 
@@ -160,6 +167,9 @@ def run(options: argparse.Namespace, verb: Callable[[Cluster, Experiment, argpar
     """One verb on one experiment; the exit code."""
     cluster = Cluster(options)
     try:
+        for _ in range(_TIMES):
+            with contextlib.suppress(FasterError):
+                return verb(cluster, cluster.get(options.name), options)
         return verb(cluster, cluster.get(options.name), options)
     except ClusterError as error:
         print(error, file=sys.stderr)

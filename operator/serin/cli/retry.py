@@ -32,8 +32,9 @@ def _retry(where: Cluster, before: Experiment, options: argparse.Namespace) -> i
     if before.obj["spec"].get("abort"):
         # Aborted for good would be aborted again at its first look.
         change["spec"] = {"abort": False}
-        print("spec.abort was true: it is false now")
     where.patch(before, change)
+    if "spec" in change:
+        print("spec.abort was true: it is false now")
     old = before.status.run_id
 
     def answered(now: Experiment) -> bool:

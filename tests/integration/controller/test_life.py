@@ -43,7 +43,7 @@ def test_a_killed_operator_goes_on_and_an_abort_needs_no_prometheus(cluster: Clu
 
         def counted() -> str:
             status = cluster.status("life")
-            measuring = status.get("phase") == "Progressing" and status.get("checkpoint")
+            measuring = status.get("phase") == "Progressing" and status.get("verdict") not in {None, "Insufficient"}
             return str(status["countedUntil"]) if measuring else ""
 
         with operator(cluster, "same-pod") as killed:
