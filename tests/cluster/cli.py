@@ -208,7 +208,9 @@ def main(arguments: Sequence[str]) -> int:
     at = places.from_environment()
     signal.signal(signal.SIGTERM, _interrupt)
     try:
-        with only_one(at, chosen) if changes else contextlib.nullcontext():
+        # The tests ask for their programs while images may be in the making: what is there needs no lock.
+        there = chosen == "binaries" and all(step.done() for step in binaries.steps(at, binaries.TESTS))
+        with only_one(at, chosen) if changes and not there else contextlib.nullcontext():
             return images(at, options.names) if chosen == "images" else function(at)
     except StepError as error:
         if error.log is not None:
