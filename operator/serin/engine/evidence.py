@@ -128,7 +128,7 @@ def count_looks(
     measured, unmeasured = 0.0, ()  # type: float, tuple[str, ...]
     for look in looks:
         failures = {name: each for name, each in look.services.items() if isinstance(each, Unmeasured)}
-        unmeasured = tuple(f"{name}: {each.message}" for name, each in failures.items())
+        unmeasured = tuple(f"{name}: {each.message.removeprefix(f'{name}: ')}" for name, each in failures.items())
         if any(each.failure.passes for each in failures.values()):
             break
         tests.feed(look, baking=baking)
