@@ -228,7 +228,13 @@ def test_the_shortest_good_one_gets_every_default(environment: dict[str, str]) -
         "analysis": {"interval": "30s", "alpha": 0.05, "minRequests": 100, "onNoData": "Hold"},
         "metrics": {
             "preset": "Http",
-            "labels": {"namespace": "namespace", "service": "service", "variant": "variant", "code": "code"},
+            "labels": {
+                "namespace": "namespace",
+                "service": "service",
+                "variant": "variant",
+                "code": "code",
+                "pod": "pod",
+            },
         },
         "prometheus": {"address": "http://prometheus.monitoring:9090"},
         "paused": False,

@@ -1,5 +1,6 @@
 """The HTTPRoute router against a real API server with the Gateway API's own schema: order of steps, others, outages."""
 
+import contextlib
 import copy
 from typing import Any
 
@@ -7,7 +8,7 @@ import pytest
 
 from serin.api.spec import parse_spec
 from serin.kube.client import Kube
-from serin.kube.errors import Conflict
+from serin.kube.errors import Conflict, NotFound
 from serin.traffic.httproute import router
 from tests.integration.routed import APPS, GATEWAY, TOTAL, Routed, backend, http_route, routed
 from tests.integration.shapes import deployment, make_ready, service
@@ -204,7 +205,8 @@ def test_a_dead_canary_does_not_hold_up_the_way_back(kube: Kube, namespace: str)
     kube.patch(APPS, "deployments", namespace, "shop", {"spec": {"replicas": 4}})
     kube.patch(APPS, "deployments", namespace, "shop-next", {"spec": {"template": {"spec": {"hostname": "broken"}}}})
     for pod in kube.list("v1", "pods", namespace, label_selector="serin.dev/variant=canary"):
-        kube.delete("v1", "pods", namespace, pod["metadata"]["name"])
+        with contextlib.suppress(NotFound):  # one that went in the meantime
+            kube.delete("v1", "pods", namespace, pod["metadata"]["name"])
     make_ready(kube, namespace, "shop")
     shop.write(0)
     assert shop.weights() == [0, 100]
