@@ -233,7 +233,11 @@ async def test_checks_before_traffic_moves(
 
 @pytest.mark.parametrize(
     ("text", "words"),
-    [("sum(", "unclosed left parenthesis"), ("rate(checkout_total[5m])", "without functions"), ("x[5m]", "without functions")],
+    [
+        ("sum(", "unclosed left parenthesis"),
+        ("rate(checkout_total[5m])", "without functions"),
+        ("x[5m]", "without functions"),
+    ],
 )
 async def test_custom_guardrails_are_parsed_by_prometheus(
     source: MetricsSource, history: tuple[str, int], text: str, words: str
