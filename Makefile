@@ -16,7 +16,7 @@ BENCH_ARGS  ?=
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: help venv packages format lint unit integration e2e test cluster cluster-down cluster-purge images gateway install demo record services bench-services bench-services-memory bench-services-indexes bench-services-sessions bench-traffic lock clean bench-statistics
+.PHONY: help venv packages format lint unit integration crashes bad-states e2e test cluster cluster-down cluster-purge images gateway install demo record services bench-services bench-services-memory bench-services-indexes bench-services-sessions bench-traffic lock clean bench-statistics
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-23s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -53,6 +53,12 @@ bench-statistics: venv ## Guardrails and the peers' rules on the same traffic, b
 
 integration: venv packages ## Test with real processes (services, PostgreSQL, API server, Prometheus)
 	$(BIN)/pytest tests/integration $(PYTEST_ARGS)
+
+crashes: venv packages ## Kill the operator before and after every single write of three runs (CRASH_POINTS=1000: all of them)
+	CRASH_POINTS=$${CRASH_POINTS:-1000} $(BIN)/pytest -s tests/integration/controller/test_crashes.py $(PYTEST_ARGS)
+
+bad-states: venv packages ## Mutate every property of the CRD on a running experiment
+	$(BIN)/pytest -s tests/integration/controller/test_bad_states.py $(PYTEST_ARGS)
 
 e2e: venv images ## Test whole rollouts on the real cluster
 	$(BIN)/pytest tests/e2e $(PYTEST_ARGS)
