@@ -11,6 +11,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+from pages import write_or_check
+
 ROOT = Path(__file__).resolve().parents[1]
 PAGE = ROOT / "docs/goals.md"
 BEGIN, END = "$ serin plan ", "\n```"
@@ -40,14 +42,8 @@ def page(text: str) -> str:
 
 def main(arguments: list[str]) -> int:
     """Write the page, or with `--check` compare it; return the exit code."""
-    current = PAGE.read_text()
-    text = page(current)
-    if arguments == ["--check"]:
-        if text != current:
-            sys.stderr.write("docs/goals.md shows another plan: run python docs/generate_goals.py\n")
-        return 0 if text == current else 1
-    PAGE.write_text(text)
-    return 0
+    otherwise = "docs/goals.md shows another plan: run python docs/generate_goals.py"
+    return write_or_check(PAGE, page(PAGE.read_text()), arguments, otherwise)
 
 
 if __name__ == "__main__":

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from pages import write_or_check
 
 from serin.controller.instruments import METRICS
 
@@ -112,14 +113,8 @@ def _cell(text: str) -> str:
 
 def main(arguments: list[str]) -> int:
     """Write the page, or with `--check` compare it; return the exit code."""
-    text = page(yaml.safe_load(CRD.read_text()))
-    if arguments == ["--check"]:
-        current = PAGE.exists() and PAGE.read_text() == text
-        if not current:
-            sys.stderr.write("docs/reference.md is not what the CRD says: run python docs/generate_reference.py\n")
-        return 0 if current else 1
-    PAGE.write_text(text)
-    return 0
+    otherwise = "docs/reference.md is not what the CRD says: run python docs/generate_reference.py"
+    return write_or_check(PAGE, page(yaml.safe_load(CRD.read_text())), arguments, otherwise)
 
 
 if __name__ == "__main__":

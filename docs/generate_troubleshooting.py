@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from pages import write_or_check
 
 from serin.engine.rules import HOLDS, ROLLS_BACK, STAYS, Rule
 
@@ -81,14 +82,8 @@ def _first_paragraph(rule: Rule) -> str:
 
 def main(arguments: list[str]) -> int:
     """Write the page, or with `--check` compare it; return the exit code."""
-    text = page(yaml.safe_load(REASONS.read_text()))
-    if arguments == ["--check"]:
-        current = PAGE.exists() and PAGE.read_text() == text
-        if not current:
-            sys.stderr.write("docs/troubleshooting.md is not current: run python docs/generate_troubleshooting.py\n")
-        return 0 if current else 1
-    PAGE.write_text(text)
-    return 0
+    otherwise = "docs/troubleshooting.md is not current: run python docs/generate_troubleshooting.py"
+    return write_or_check(PAGE, page(yaml.safe_load(REASONS.read_text())), arguments, otherwise)
 
 
 if __name__ == "__main__":

@@ -2,12 +2,13 @@
 
 import contextlib
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from serin.api.spec import Service, parse_spec
 from serin.kube.client import MERGE, Kube
-from serin.kube.errors import NotFound
+from serin.kube.errors import Forbidden, NotFound
+from tests.integration.cluster_plane import Plane
 
 
 def deployment(name: str, replicas: int = 10, *, role: str = "", image: str = "shop:1") -> dict[str, Any]:
@@ -84,3 +85,20 @@ def make_ready(kube: Kube, namespace: str, name: str) -> None:
         )
 
     until(f"all pods of {name} are ready", counted)
+
+
+@contextlib.contextmanager
+def as_operator(plane: Plane) -> Iterator[Kube]:
+    """Give a client with the operator's account, when the rights that were created for it are in force."""
+    made = plane.connect(plane.operator)
+
+    def allowed() -> bool:
+        try:
+            made.list("apps/v1", "deployments")
+        except Forbidden:
+            return False
+        return True
+
+    until("the rights are in force", allowed)
+    yield made
+    made.close()

@@ -15,7 +15,7 @@ from serin.kube.status import patch_status, set_finalizer
 from serin.traffic.replicas import ReplicasRouter
 from tests.cluster.places import REPOSITORY
 from tests.integration.cluster_plane import Plane
-from tests.integration.shapes import deployment, experiment, patched, until
+from tests.integration.shapes import as_operator, deployment, experiment, patched, until
 
 _PLURALS = {
     "ServiceAccount": "serviceaccounts",
@@ -34,18 +34,8 @@ def operator(plane: Plane) -> Iterator[Kube]:
     for body in yaml.safe_load_all((REPOSITORY / "manifests/base/rbac.yaml").read_text()):
         namespace = body["metadata"].get("namespace")
         admin.create(body["apiVersion"], _PLURALS[body["kind"]], namespace, body)
-    made = plane.connect(plane.operator)
-
-    def allowed() -> bool:
-        try:
-            made.list("apps/v1", "deployments")
-        except Forbidden:
-            return False
-        return True
-
-    until("the rights are in force", allowed)
-    yield made
-    made.close()
+    with as_operator(plane) as made:
+        yield made
     admin.close()
 
 

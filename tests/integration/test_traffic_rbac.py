@@ -7,7 +7,7 @@ import pytest
 import yaml
 
 from serin.kube.client import Kube
-from serin.kube.errors import Conflict, Forbidden
+from serin.kube.errors import Conflict
 from serin.traffic.httproute import address
 from serin.traffic.presets import PRESETS
 from serin.traffic.router import Routers
@@ -15,7 +15,7 @@ from serin.traffic.routes import RouteRouter
 from tests.cluster.places import REPOSITORY
 from tests.integration.cluster_plane import Plane
 from tests.integration.routed import Routed, routed
-from tests.integration.shapes import service, until
+from tests.integration.shapes import as_operator, service, until
 
 pytestmark = pytest.mark.usefixtures("route_kinds")
 
@@ -38,18 +38,8 @@ def grant(kube: Kube, path: Any) -> None:
 def operator(plane: Plane, kube: Kube) -> Iterator[Kube]:
     """A client with the operator's account and the cluster-wide rights of manifests/base."""
     grant(kube, REPOSITORY / "manifests/base/rbac.yaml")
-    made = plane.connect(plane.operator)
-
-    def allowed() -> bool:
-        try:
-            made.list("apps/v1", "deployments")
-        except Forbidden:
-            return False
-        return True
-
-    until("the rights are in force", allowed)
-    yield made
-    made.close()
+    with as_operator(plane) as made:
+        yield made
 
 
 def test_httproutes_need_no_component(operator: Kube, kube: Kube, namespace: str) -> None:

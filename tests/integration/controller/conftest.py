@@ -7,11 +7,12 @@ from pathlib import Path
 import pytest
 import yaml
 
+from serin.kube.errors import KubeError
 from serin.kube.lease import LeaderLease
 from tests.cluster.places import REPOSITORY
 from tests.integration.cluster_plane import control_plane
-from tests.integration.controller.process import TRAFFIC, Cluster, until
-from tests.integration.controller.scene import Scene, Traffic, kubelet, repeated
+from tests.integration.controller.process import TRAFFIC, Cluster, repeated, until
+from tests.integration.controller.scene import Scene, Traffic, kubelet
 from tests.integration.metrics.process import prometheus
 
 
@@ -44,9 +45,9 @@ def scene(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
         admin.create("v1", "namespaces", None, {"metadata": {"name": "serin-system"}})
         lease = LeaderLease(admin, "serin-system", "serin", "mortal")
         assert lease.acquire()
-        stack.enter_context(repeated(lease.acquire, 2.0))
+        stack.enter_context(repeated(lease.acquire, 2.0, despite=(KubeError,)))
         stack.enter_context(repeated(traffic.serve, 0.5))
-        stack.enter_context(repeated(lambda: kubelet(admin), 0.3))
+        stack.enter_context(repeated(lambda: kubelet(admin), despite=(KubeError,)))
         config = TRAFFIC.format(port=traffic.port)
         address = stack.enter_context(prometheus(Path(home) / "tsdb", config))
         yield Scene(plane, admin, address, traffic, lease)

@@ -172,13 +172,16 @@ scrape_configs:
 
 
 @contextlib.contextmanager
-def repeated(work: Callable[[], object]) -> Iterator[None]:
-    """Do `work` several times a second beside the test."""
+def repeated(
+    work: Callable[[], object], every: float = 0.3, *, despite: tuple[type[Exception], ...] = ()
+) -> Iterator[None]:
+    """Do `work` again and again beside the test, a number of seconds apart; what it may raise ends only one turn."""
     ended = threading.Event()
 
     def run() -> None:
-        while not ended.wait(0.3):
-            work()
+        while not ended.wait(every):
+            with contextlib.suppress(*despite):
+                work()
 
     thread = threading.Thread(target=run, daemon=True)
     thread.start()

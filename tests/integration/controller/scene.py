@@ -1,9 +1,7 @@
 """Where rollouts of a test happen: namespaces with a shop, pods that get ready, traffic, and an experiment in each."""
 
 import contextlib
-import threading
 import time
-from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -52,25 +50,6 @@ def kubelet(kube: Kube) -> None:
         meta = pod["metadata"]
         with contextlib.suppress(KubeError):
             kube.patch("v1", "pods", meta["namespace"], meta["name"], ready, subresource="status")
-
-
-@contextlib.contextmanager
-def repeated(work: Callable[[], object], every: float) -> Iterator[None]:
-    """Do `work` again and again beside the test."""
-    ended = threading.Event()
-
-    def run() -> None:
-        while not ended.wait(every):
-            with contextlib.suppress(KubeError):
-                work()
-
-    thread = threading.Thread(target=run, daemon=True)
-    thread.start()
-    try:
-        yield
-    finally:
-        ended.set()
-        thread.join(10)
 
 
 @dataclass

@@ -15,7 +15,8 @@ from serin.api.names import API_VERSION, APPROVE, PLURAL
 from serin.cli.main import main
 from serin.kube.client import Kube
 from tests.integration.controller.mortal import Cemetery, Life
-from tests.integration.controller.scene import Scene, repeated
+from tests.integration.controller.process import repeated
+from tests.integration.controller.scene import Scene
 from tests.integration.metrics.process import BINARIES, free_port, prometheus
 
 _SECONDS = 120.0

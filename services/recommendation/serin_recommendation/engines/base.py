@@ -7,7 +7,7 @@ from typing import Protocol
 import numpy as np
 
 from serin_recommendation.data import UNKNOWN, Floats, Indices, Item
-from serin_recommendation.model import Model
+from serin_recommendation.model import Model, ModelSource
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +118,30 @@ class RecommendationEngine(Protocol):
 
     def close(self) -> None:
         """Give back what the engine holds."""
+
+
+class Versioned:
+    """What an engine on a trained model says of itself.
+
+    Args:
+        watch: Gives the model to answer with.
+    """
+
+    code: str
+    """Version of the engine's own code."""
+
+    def __init__(self, watch: ModelSource) -> None:
+        self._watch = watch
+
+    @property
+    def version(self) -> str:
+        """Version of the code and of the model."""
+        return f"{self.code}+{self._watch.model.version}"
+
+    @property
+    def model_age(self) -> float:
+        """Seconds since the model was made."""
+        return self._watch.age
 
 
 def best(scores: Floats, barred: Indices, limit: int) -> Indices:

@@ -6,12 +6,12 @@ It is kept because control serves it until the rollout is done, and because it i
 import asyncio
 from collections.abc import Sequence
 
-from serin_recommendation.engines.base import History, Query, Ranked, Ranking, barred_items, best
+from serin_recommendation.engines.base import History, Query, Ranked, Ranking, Versioned, barred_items, best
 from serin_recommendation.engines.parts import spread
-from serin_recommendation.model import Model, ModelSource
+from serin_recommendation.model import Model
 
 
-class ItemNeighboursEngine:
+class ItemNeighboursEngine(Versioned):
     """Adds up, over what the user has seen, how near each other item is (cosine over users).
 
     Args:
@@ -20,19 +20,6 @@ class ItemNeighboursEngine:
 
     name = "phase3"
     code = "phase3-neighbours-2"
-
-    def __init__(self, watch: ModelSource) -> None:
-        self._watch = watch
-
-    @property
-    def version(self) -> str:
-        """Version of the code and of the model."""
-        return f"{self.code}+{self._watch.model.version}"
-
-    @property
-    def model_age(self) -> float:
-        """Seconds since the model was made."""
-        return self._watch.age
 
     def rank(self, model: Model, query: Query) -> Ranking:
         """Return the nearest items; for an unknown user the most popular ones."""

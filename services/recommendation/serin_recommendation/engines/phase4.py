@@ -11,7 +11,7 @@ from typing import Final
 import numpy as np
 
 from serin_recommendation.data import Floats, Indices
-from serin_recommendation.engines.base import History, Query, Ranked, Ranking, barred_items, best, scaled
+from serin_recommendation.engines.base import History, Query, Ranked, Ranking, Versioned, barred_items, best, scaled
 from serin_recommendation.engines.parallel import Parallel, Reason
 from serin_recommendation.engines.parts import CollaborativePart, ContentPart, Part, PersonaPart
 from serin_recommendation.model import Model, ModelSource
@@ -23,7 +23,7 @@ BATCH_TIMES: Final = 10.0
 """Multiple of the budgets for a batch of up to 100 questions."""
 
 
-class EnsembleRecommendationEngine:
+class EnsembleRecommendationEngine(Versioned):
     """Adds up the parts' scores, each from 0 to 1 and weighted.
 
     Args:
@@ -44,21 +44,11 @@ class EnsembleRecommendationEngine:
         budgets: Mapping[str, float] | None = None,
         on_missing: Callable[[str, Reason], None] | None = None,
     ) -> None:
-        self._watch = watch
+        super().__init__(watch)
         self._parts = tuple(parts)
         given = budgets or {}
         self._parallel = Parallel({part.name: given.get(part.name, BUDGET_SECONDS) for part in parts})
         self._on_missing = on_missing or (lambda _part, _reason: None)
-
-    @property
-    def version(self) -> str:
-        """Version of the code and of the model."""
-        return f"{self.code}+{self._watch.model.version}"
-
-    @property
-    def model_age(self) -> float:
-        """Seconds since the model was made."""
-        return self._watch.age
 
     def rank(self, model: Model, query: Query) -> Ranking:
         """Answer with the parts one after another and no budgets: for evaluation."""
