@@ -45,7 +45,7 @@ lint: venv ## Check style, types and layers
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-unit: venv ## Test without a cluster and without processes: seconds
+unit: venv ## Test without a cluster and without processes: two to three minutes
 	$(BIN)/pytest tests/unit $(PYTEST_ARGS)
 
 bench-statistics: venv ## Guardrails and the peers' rules on the same traffic, bars, picture: minutes (BENCH_ARGS=--quick)
