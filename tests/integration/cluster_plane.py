@@ -143,8 +143,14 @@ def _kubeconfig(path: Path, host: str, ca: Path, token: str) -> None:
 
 
 @contextlib.contextmanager
-def control_plane(folder: Path) -> Iterator[Plane]:
-    """Start the three processes with their data in `folder`; they end with the context."""
+def control_plane(folder: Path, *, managed: bool = True, options: tuple[str, ...] = ()) -> Iterator[Plane]:
+    """Start the three processes with their data in `folder`; they end with the context.
+
+    Args:
+        folder: for data and logs.
+        managed: with the controllers; without them nothing happens to a Deployment but what a test does itself.
+        options: more flags of the API server.
+    """
     programs = binaries()
     client_port, peer_port, api_port, manager_port = _ports(4)
     token, operator, certificates = secrets.token_hex(16), secrets.token_hex(16), folder / "certificates"
@@ -176,6 +182,7 @@ def control_plane(folder: Path) -> Iterator[Plane]:
         f"--service-account-signing-key-file={key}",
         "--service-cluster-ip-range=10.0.0.0/24",
         "--disable-admission-plugins=ServiceAccount",
+        *options,
     ]
     host, ca, config = f"https://127.0.0.1:{api_port}", certificates / "apiserver.crt", folder / "kubeconfig"
     _kubeconfig(config, host, ca, token)
@@ -195,7 +202,8 @@ def control_plane(folder: Path) -> Iterator[Plane]:
         stack.enter_context(_process(etcd, folder / "etcd.log"))
         api = stack.enter_context(_process(server, folder / "apiserver.log"))
         _await_ready(api_port, ca, api, folder / "apiserver.log")
-        stack.enter_context(_process(manager, folder / "manager.log"))
+        if managed:
+            stack.enter_context(_process(manager, folder / "manager.log"))
         plane = Plane(host, token, operator, ca, config)
         kube = plane.connect()
         stack.callback(kube.close)
