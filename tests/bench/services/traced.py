@@ -18,6 +18,13 @@ from pathlib import Path
 def main() -> None:
     """Serve, and write FOLDER/<number>.snapshot at each signal."""
     service, folder = sys.argv[1], Path(sys.argv[2])
+    snapshots(folder)
+    sys.argv = [f"serin_{service}"]
+    runpy.run_module(f"serin_{service}", run_name="__main__", alter_sys=True)
+
+
+def snapshots(folder: Path) -> None:
+    """Write `folder`/<number>.snapshot at each SIGUSR2 from now on."""
     number = 0
 
     def write(_signal: int, _frame: object) -> None:
@@ -38,8 +45,6 @@ def main() -> None:
 
     signal.signal(signal.SIGUSR2, write)
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # Nobody waits for the forks.
-    sys.argv = [f"serin_{service}"]
-    runpy.run_module(f"serin_{service}", run_name="__main__", alter_sys=True)
 
 
 if __name__ == "__main__":

@@ -173,8 +173,8 @@ class Cemetery:
                 await asyncio.sleep(1.0)
                 continue
             # The oldest that is kept: an API server's cache, or a watch, that lags behind. It outlives the operator.
-            _replace(store.deployments, lists[0][0])
-            _replace(store.experiments, lists[0][1])
+            replace(store.deployments, lists[0][0])
+            replace(store.experiments, lists[0][1])
             if over(next(iter(lists[-1][1]), None)):
                 return next(iter(lists[-1][1]), None)
             try:
@@ -187,7 +187,8 @@ class Cemetery:
         return self.admin.list(APPS, "deployments", namespace), self.admin.list(API_VERSION, PLURAL, namespace)
 
 
-def _replace(objects: Objects, found: list[dict[str, Any]]) -> None:
+def replace(objects: Objects, found: list[dict[str, Any]]) -> None:
+    """Make `objects` what a list has found."""
     present = {obj["metadata"]["uid"] for obj in found}
     for obj in list(objects):
         if obj["metadata"]["uid"] not in present:

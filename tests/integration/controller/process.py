@@ -15,9 +15,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from prometheus_client import CollectorRegistry, Counter, Histogram, start_http_server
 
 from tests.cluster.places import REPOSITORY, from_environment
+from tests.integration.cluster_plane import Plane
 from tests.integration.metrics.process import free_port
 
 
@@ -95,19 +97,51 @@ class Operator:
         return self.get("/readyz")[0] == 200 and "serin_leader 1.0" in self.get("/metrics")[1]
 
 
+def operators_config(plane: Plane, path: Path, server: str = "") -> Path:
+    """Write a kubeconfig with the operator's account, for the API server or for what stands before it; its path."""
+    config = yaml.safe_load(plane.kubeconfig.read_text())
+    for user in config["users"]:
+        user["user"] = {"token": plane.operator}
+    if server:
+        config["clusters"][0]["cluster"] = {"server": server}
+    path.touch(mode=0o600)
+    path.write_text(yaml.safe_dump(config))
+    return path
+
+
+def cluster_of(plane: Plane, home: Path) -> Cluster:
+    """Return a control plane on which an operator may run, with the manifest's rights and no others."""
+    made = Cluster(plane.kubeconfig, operators_config(plane, home / "operator"), home)
+    until(lambda: "default" in made.kubectl("get", "namespaces"), "namespace default")
+    for manifest in ("namespace", "rbac"):
+        made.kubectl("apply", "--server-side", "-f", str(REPOSITORY / f"manifests/base/{manifest}.yaml"))
+    return made
+
+
+PROGRAM = ("-m", "serin.controller")
+
+
 @contextlib.contextmanager
-def operator(cluster: Cluster, name: str) -> Iterator[Operator]:
-    """Run the operator as a process until the context ends."""
+def operator(cluster: Cluster, name: str, *program: str, **settings: str) -> Iterator[Operator]:
+    """Run the operator as a process until the context ends.
+
+    Args:
+        cluster: where it works.
+        name: of its pod.
+        program: what Python runs instead of the operator's own entry.
+        settings: of its environment, beside the usual ones or instead of them.
+    """
     port, log = free_port(), cluster.logs / f"{name}.log"
     env = {
         **{key: value for key, value in os.environ.items() if not key.startswith("KUBERNETES_")},
         "KUBECONFIG": str(cluster.operator),
-        "PYTHONPATH": str(REPOSITORY / "operator"),
+        "PYTHONPATH": os.pathsep.join((str(REPOSITORY / "operator"), str(REPOSITORY))),
         "POD_NAME": name,
         "POD_NAMESPACE": "serin-system",
         "SERIN_PORT": str(port),
+        **settings,
     }
-    with _process(log, sys.executable, "-m", "serin.controller", env=env) as process:
+    with _process(log, sys.executable, *(program or PROGRAM), env=env) as process:
         yield Operator(process, port, log)
 
 

@@ -1,9 +1,14 @@
 """Where rollouts of a test happen: namespaces with a shop, pods that get ready, traffic, and an experiment in each."""
 
 import contextlib
+import math
+import random
 import time
+from collections import defaultdict
+from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any
+from pathlib import Path
+from typing import Any, Final
 
 from prometheus_client import CollectorRegistry, Counter, Histogram, start_http_server
 
@@ -11,29 +16,65 @@ from serin.api.names import API_VERSION, PLURAL
 from serin.kube.client import Kube
 from serin.kube.errors import Conflict, KubeError, Unavailable
 from serin.kube.lease import LeaderLease
-from tests.integration.cluster_plane import Plane
-from tests.integration.metrics.process import free_port
+from tests.integration.cluster_plane import Plane, control_plane
+from tests.integration.controller.process import TRAFFIC, repeated
+from tests.integration.metrics.process import free_port, prometheus
+
+SERVED_EVERY: Final = 0.5
+"""Seconds between two portions of requests."""
+_PORTION: Final = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Version:
+    """How a version serves: shares of its requests that fail, and that take longer than 150 ms."""
+
+    errors: float = 0.0
+    slow: float = 0.0
+    requests: int = _PORTION
 
 
 class Traffic:
-    """A healthy shop in any number of namespaces."""
+    """A shop in any number of namespaces, healthy unless something else is said."""
 
     def __init__(self) -> None:
         registry, labels, self.port = CollectorRegistry(), ("namespace", "service", "variant"), free_port()
         self._requests = Counter("http_requests_total", "Requests.", (*labels, "code"), registry=registry)
         self._latency = Histogram(
-            "http_request_duration_seconds", "Latency.", labels, registry=registry, buckets=(0.15, 1.0)
+            "http_request_duration_seconds",
+            "Latency.",
+            labels,
+            registry=registry,
+            buckets=(0.1, 0.15, 0.2, 1.0),
         )
+        self._chance = random.Random(1)
         self.namespaces: set[str] = set()
+        self.versions: defaultdict[tuple[str, str], Version] = defaultdict(Version)
+        """What (namespace, variant) serves."""
+        self.served: defaultdict[tuple[str, str], int] = defaultdict(int)
         self._server, self._thread = start_http_server(self.port, "127.0.0.1", registry)
 
     def serve(self) -> None:
         """Some requests of both variants."""
         for namespace in list(self.namespaces):
             for variant in ("control", "canary"):
-                self._requests.labels(namespace, "shop", variant, "200").inc(20)
-                for _ in range(20):
-                    self._latency.labels(namespace, "shop", variant).observe(0.05)
+                self._serve(namespace, variant, self.versions[namespace, variant])
+
+    def _serve(self, namespace: str, variant: str, version: Version) -> None:
+        labels = (namespace, "shop", variant)
+        failed, slow = self._some(version.requests, version.errors), self._some(version.requests, version.slow)
+        self._requests.labels(*labels, "200").inc(version.requests - failed)
+        if failed:
+            self._requests.labels(*labels, "500").inc(failed)
+        latency = self._latency.labels(*labels)
+        for number in range(version.requests):
+            latency.observe(0.18 if number < slow else 0.05)
+        self.served[namespace, variant] += version.requests
+
+    def _some(self, requests: int, share: float) -> int:
+        """A share of so few requests is a fraction: the rest is by chance."""
+        exact = requests * share
+        return math.floor(exact) + (self._chance.random() < exact % 1)
 
     def stop(self) -> None:
         """Nothing is exported any more."""
@@ -52,6 +93,19 @@ def kubelet(kube: Kube) -> None:
             kube.patch("v1", "pods", meta["namespace"], meta["name"], ready, subresource="status")
 
 
+def shop(size: int = 2, image: str = "shop:1", name: str = "shop") -> dict[str, Any]:
+    """Return the Deployment of a shop."""
+    labels = {"app": "shop"}
+    pod = {"metadata": {"labels": labels}, "spec": {"containers": [{"name": "main", "image": image}]}}
+    spec = {"replicas": size, "selector": {"matchLabels": labels}, "template": pod}
+    return {"metadata": {"name": name}, "spec": spec}
+
+
+def image_patch(image: str) -> dict[str, Any]:
+    """Return a canary that differs from control by its image."""
+    return {"patch": {"spec": {"containers": [{"name": "main", "image": image}]}}}
+
+
 @dataclass
 class Scene:
     """Where the rollouts are."""
@@ -63,32 +117,32 @@ class Scene:
     lease: LeaderLease
     serial: int = field(default=0)
 
-    def prepare(self) -> str:
+    def prepare(self, namespace: str = "", size: int = 2, **spec: Any) -> str:
         """A namespace with a shop, and an experiment whose canary Serin makes; its name."""
         self.serial += 1
-        namespace = f"crash-{self.serial}"
-        self._create("v1", "namespaces", None, {"metadata": {"name": namespace}})
-        labels = {"app": "shop"}
-        pod = {"metadata": {"labels": labels}, "spec": {"containers": [{"name": "main", "image": "shop:1"}]}}
-        spec = {"replicas": 2, "selector": {"matchLabels": labels}, "template": pod}
-        body: dict[str, Any] = {"metadata": {"name": "shop"}, "spec": spec}
-        self._create("apps/v1", "deployments", namespace, body)
-        service = {"metadata": {"name": "shop"}, "spec": {"selector": labels, "ports": [{"port": 80}]}}
-        self._create("v1", "services", namespace, service)
-        patch = {"spec": {"containers": [{"name": "main", "image": "shop:2"}]}}
+        namespace = namespace or f"crash-{self.serial}"
+        self.create("v1", "namespaces", None, {"metadata": {"name": namespace}})
+        self.create("apps/v1", "deployments", namespace, shop(size))
+        service = {"metadata": {"name": "shop"}, "spec": {"selector": {"app": "shop"}, "ports": [{"port": 80}]}}
+        self.create("v1", "services", namespace, service)
+        self.traffic.namespaces.add(namespace)
+        self.experiment(namespace, **spec)
+        return namespace
+
+    def experiment(self, namespace: str, name: str = "try", **spec: Any) -> None:
+        """An experiment on the shop of a namespace, a whole rollout in less than a minute."""
         wanted = {
-            "services": [{"name": "shop", "control": {"deployment": "shop"}, "canary": {"patch": patch}}],
+            "services": [{"name": "shop", "control": {"deployment": "shop"}, "canary": image_patch("shop:2")}],
             "stages": [{"name": "half", "weight": 50, "duration": "5s"}],
             "promotion": {"bake": "5s"},
             "analysis": {"interval": "5s", "minRequests": 20},
             "prometheus": {"address": self.address},
+            **spec,
         }
-        kind = {"apiVersion": API_VERSION, "kind": "CanaryExperiment", "metadata": {"name": "try"}, "spec": wanted}
-        self._create(API_VERSION, PLURAL, namespace, kind)
-        self.traffic.namespaces.add(namespace)
-        return namespace
+        kind = {"apiVersion": API_VERSION, "kind": "CanaryExperiment", "metadata": {"name": name}, "spec": wanted}
+        self.create(API_VERSION, PLURAL, namespace, kind)
 
-    def _create(self, *what: Any) -> None:
+    def create(self, *what: Any) -> None:
         """Creates an object; again when a busy API server did not answer in time."""
         for _ in range(10):
             try:
@@ -99,3 +153,21 @@ class Scene:
                 time.sleep(1.0)
             else:
                 return
+
+
+@contextlib.contextmanager
+def scenery(home: Path) -> Iterator[Scene]:
+    """A control plane, pods that get ready, traffic and its Prometheus; and a Lease that is held."""
+    with contextlib.ExitStack() as stack:
+        plane = stack.enter_context(control_plane(home))
+        admin, traffic = plane.connect(), Traffic()
+        stack.callback(admin.close)
+        stack.callback(traffic.stop)
+        admin.create("v1", "namespaces", None, {"metadata": {"name": "serin-system"}})
+        lease = LeaderLease(admin, "serin-system", "mortal", "mortal")
+        assert lease.acquire()
+        stack.enter_context(repeated(lease.acquire, 2.0, despite=(KubeError,)))
+        stack.enter_context(repeated(traffic.serve, SERVED_EVERY))
+        stack.enter_context(repeated(lambda: kubelet(admin), despite=(KubeError,)))
+        address = stack.enter_context(prometheus(home / "tsdb", TRAFFIC.format(port=traffic.port)))
+        yield Scene(plane, admin, address, traffic, lease)

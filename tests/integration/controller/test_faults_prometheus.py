@@ -1,0 +1,341 @@
+"""An hour without measurements, in every way in which Prometheus can fail to give them.
+
+The operator's own parts (all but its watches and its process) look at the real API server and at a real Prometheus
+behind a proxy that misbehaves. What is scaled is the waiting between two looks: the clock of the operator goes on by
+itself to when the next look is due, and Prometheus has the hours from a file. That is the same, because a look names
+its time to Prometheus, and nothing else in a look asks what time it is: the hour has its 120 looks of 30 s, each is
+asked for, refused and asked for again as in an hour of waiting, and each write is a real one.
+"""
+
+import asyncio
+import contextlib
+import heapq
+import json
+import time
+from collections import Counter, defaultdict
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+from aiohttp import web
+
+from serin.api.names import API_VERSION, PLURAL
+from serin.controller import reconcile
+from serin.controller.act import Actor
+from serin.controller.observe import Observer
+from serin.controller.reconcile import Reconciler
+from serin.controller.store import Key, Store, key_of
+from serin.engine.wording import unix
+from serin.kube.client import Kube
+from serin.kube.deployments import APPS, Deployments
+from serin.kube.errors import KubeError
+from serin.metrics.source import MetricsSource
+from serin.traffic.router import Routers
+from tests.integration.controller.ledger import Row, show
+from tests.integration.controller.measured import Shop, history
+from tests.integration.controller.mortal import Life, replace
+from tests.integration.controller.scene import Scene
+from tests.integration.proxy import Fault, Forward, Proxy, passes, proxy
+
+MINUTE = 60.0
+BEGINS, LASTS, ENDS = 10 * MINUTE, 60 * MINUTE, 100 * MINUTE
+_TIMEOUT = 0.4
+_KINDS = {
+    "healthy": {"stages": [{"name": "half", "weight": 50, "duration": "1d"}]},
+    "due": {"stages": [{"name": "half", "weight": 50, "duration": "20m"}], "promotion": {"bake": "2m"}},
+    "bad": {"stages": [{"name": "half", "weight": 50, "duration": "1d"}]},
+    "aborted": {"stages": [{"name": "half", "weight": 50, "duration": "1d"}]},
+}
+"""What is tried under each fault: one that stays in its stage, one whose stage would end in the middle, one whose
+canary begins to fail in the middle, and one that somebody aborts in the middle."""
+
+
+def answers(change: Any) -> Fault:
+    """What Prometheus says is changed before it is passed on."""
+
+    async def fault(_request: web.Request, forward: Forward) -> web.StreamResponse:
+        answer = await forward()
+        assert isinstance(answer, web.Response)
+        body = json.loads(answer.body or b"{}")  # type: ignore[arg-type]
+        status = change(body) or answer.status
+        return web.json_response(body, status=status)
+
+    return fault
+
+
+def _empty(body: dict[str, Any]) -> None:
+    body["data"]["result"] = []
+
+
+def _partial(body: dict[str, Any]) -> None:
+    body["warnings"] = ["receive series from store-2: rpc error: unavailable: partial response"]
+    body["data"]["result"] = body["data"]["result"][::2]
+
+
+def _is_partial(body: dict[str, Any]) -> None:
+    body["isPartial"] = True
+    body["data"]["result"] = body["data"]["result"][::2]
+
+
+def _warned(body: dict[str, Any]) -> None:
+    body["warnings"] = ["PromQL warning: something is odd"]
+
+
+def _not_a_number(body: dict[str, Any]) -> None:
+    for each in body["data"]["result"]:
+        each["value"][1] = "NaN"
+
+
+def _half(body: dict[str, Any]) -> None:
+    kept = [each for each in body["data"]["result"] if each["metric"].get("variant") != "canary"]
+    body["data"]["result"] = kept
+
+
+def _refused(body: dict[str, Any]) -> int:
+    body.clear()
+    body.update({"status": "error", "errorType": "internal", "error": "out of memory"})
+    return 500
+
+
+async def _slow(_request: web.Request, forward: Forward) -> web.StreamResponse:
+    await asyncio.sleep(3 * _TIMEOUT)
+    return await forward()
+
+
+def _stale() -> Fault:
+    """A cache that answers each query with what it was first asked, whatever the time."""
+    known: dict[str, bytes] = {}
+
+    async def fault(request: web.Request, forward: Forward) -> web.StreamResponse:
+        query = request.query.get("query", "")
+        if query not in known:
+            answer = await forward()
+            assert isinstance(answer, web.Response)
+            known[query] = bytes(answer.body or b"")  # type: ignore[arg-type]
+        return web.Response(body=known[query], content_type="application/json")
+
+    return fault
+
+
+FAULTS: dict[str, Fault | None] = {
+    "none": None,
+    "down": None,
+    "slow": _slow,
+    "500": answers(_refused),
+    "empty": answers(_empty),
+    "partial": answers(_partial),
+    "isPartial": answers(_is_partial),
+    "half": answers(_half),
+    "warnings": answers(_warned),
+    "NaN": answers(_not_a_number),
+    "stale cache": _stale(),
+    "not scraped": None,
+}
+
+
+class Clock:
+    """The operator's time: it stands still until it is moved."""
+
+    def __init__(self, start: float) -> None:
+        self.now = start
+
+    def time(self) -> float:
+        """Unix seconds."""
+        return self.now
+
+    def monotonic(self) -> float:
+        """Seconds that only go forward."""
+        return self.now
+
+
+class Counting(Kube):
+    """A client that counts the effects of its writes by namespace."""
+
+    def __init__(self, kube: Kube) -> None:
+        super().__init__(kube._api)
+        self.lives: defaultdict[str, Life] = defaultdict(Life)
+
+    def _call(self, method: str, path: str, plural: str, **rest: Any) -> dict[str, Any]:
+        answer = super()._call(method, path, plural, **rest)
+        if method != "GET":
+            namespace = path.partition("/namespaces/")[2].partition("/")[0]
+            self.lives[namespace].effect(method, plural, path, json.loads(json.dumps(rest.get("body"))))
+        return answer
+
+
+@dataclass
+class Hours:
+    """One operator over all experiments, whose hours pass in seconds.
+
+    Attributes:
+        scene: Where they are.
+        clock: What the operator takes for the time.
+        start: Its first moment.
+    """
+
+    scene: Scene
+    clock: Clock
+    start: float
+    due: dict[Key, float] = field(default_factory=dict)
+    versions: dict[Key, str] = field(default_factory=dict)
+
+    async def run(self, kube: Kube, until: float, happens: list[tuple[float, Any]]) -> None:
+        """Looks until `until` seconds have passed; each of `happens` is done at its time."""
+        with ThreadPoolExecutor(16) as executor:
+            store, source = Store(), MetricsSource(timeout=_TIMEOUT)
+            deployments, router = Deployments(kube), Routers(kube)
+            observer = Observer(store, deployments, router, source, executor)
+            actor = Actor(kube, deployments, router)
+            looks = Reconciler(kube, store, observer, actor, self.scene.lease, executor, "hours")
+            heapq.heapify(happens)
+            while self.clock.now - self.start < until:
+                while happens and happens[0][0] <= self.clock.now - self.start:
+                    await asyncio.to_thread(heapq.heappop(happens)[1])
+                await asyncio.get_running_loop().run_in_executor(executor, self._list, store)
+                await self._turns(looks)
+                await self._go_on(min((at for at, _ in happens), default=until))
+            source.close()
+
+    def _list(self, store: Store) -> None:
+        for objects, what in ((store.deployments, (APPS, "deployments")), (store.experiments, (API_VERSION, PLURAL))):
+            found = self.scene.admin.list(*what)
+            replace(objects, found)
+            for obj in found:
+                key, version = key_of(obj), obj["metadata"]["resourceVersion"]
+                if self.versions.get(key) != version:  # as a watch would wake it
+                    self.versions[key] = version
+                    for each in store.interested(key) if objects is store.deployments else (key,):
+                        self.due[each] = min(self.due.get(each, self.clock.now), self.clock.now)
+
+    async def _turns(self, looks: Reconciler) -> None:
+        now = [key for key, at in self.due.items() if at <= self.clock.now]
+
+        async def turn(key: Key) -> None:
+            try:
+                after = await looks.reconcile(key)
+            except KubeError:  # as the scheduler does
+                after = 1.0
+            if after is None:
+                self.due.pop(key, None)
+            else:
+                self.due[key] = self.clock.now + after
+
+        await asyncio.gather(*(turn(key) for key in now))
+
+    async def _go_on(self, event: float) -> None:
+        """To the next moment at which something is due; where pods are waited for, with time for them to come."""
+        ahead = max(0.0, min([*self.due.values(), self.start + event, self.clock.now + 15.0]) - self.clock.now)
+        if ahead < 5.0:
+            await asyncio.sleep(0.15)
+        self.clock.now += max(ahead, 0.05)
+
+
+@pytest.fixture(scope="module")
+def start() -> float:
+    """The operator's first moment: an hour ago, so that checks of the present find samples."""
+    return float(int(time.time()) // 60 * 60 - 3600)
+
+
+@pytest.fixture(scope="module")
+def proxies(tmp_path_factory: pytest.TempPathFactory, start: float) -> Iterator[dict[str, Proxy]]:
+    """A Prometheus that knows the hours of every shop, and a proxy before it for each fault."""
+    shops = []
+    for fault in FAULTS:
+        for kind in _KINDS:
+            bad = start + 20 * MINUTE if kind == "bad" else float("inf")
+            gap = (start + BEGINS, start + BEGINS + LASTS) if fault == "not scraped" else (0.0, 0.0)
+            shops.append(Shop(_namespace(fault, kind), bad, gap))
+    folder = Path(tmp_path_factory.mktemp("hours"))
+    with contextlib.ExitStack() as stack:
+        address = stack.enter_context(history(folder, shops, int(start) - 7200, int(start) + 3 * 3600))
+        yield {fault: stack.enter_context(proxy(address)) for fault in FAULTS}
+
+
+def _namespace(fault: str, kind: str) -> str:
+    return f"{fault.lower().replace(' ', '-')}-{kind}"
+
+
+@pytest.mark.timeout(1200)
+async def test_an_hour_without_measurements(
+    scene: Scene, proxies: dict[str, Proxy], start: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Healthy ones hold and go on, nobody steps forward, a bad one goes back when it is seen, an abort at once."""
+    await asyncio.to_thread(_prepare, scene, proxies)
+    clock = Clock(start)
+    monkeypatch.setattr(reconcile, "time", clock)
+    kube, hours = Counting(scene.admin), Hours(scene, clock, start)
+    middle: dict[str, dict[str, Any]] = {}
+
+    def begin() -> None:
+        for fault, strikes in FAULTS.items():
+            if strikes is not None:
+                proxies[fault].fault = strikes
+        proxies["down"].vanish()
+
+    def abort() -> None:
+        for fault in FAULTS:
+            scene.admin.patch(API_VERSION, PLURAL, _namespace(fault, "aborted"), "try", {"spec": {"abort": True}})
+
+    def look() -> None:
+        middle.update(_statuses(scene))
+
+    def end() -> None:
+        for each in proxies.values():
+            each.fault = passes
+        proxies["down"].come_back()
+
+    happens = [(BEGINS, begin), (BEGINS + LASTS / 2, abort), (BEGINS + LASTS - MINUTE, look), (BEGINS + LASTS, end)]
+    begun = time.monotonic()
+    await hours.run(kube, ENDS, happens)
+    after = _statuses(scene)
+    rows = [_judged(fault, middle, after, kube, start) for fault in FAULTS if fault != "none"]
+    show(f"An hour of Prometheus' faults: 120 looks of 30 s each, in {time.monotonic() - begun:.0f} s", rows)
+    wrong = [each for row in rows for each in row.wrong]
+    assert not wrong, "\n".join(wrong)
+    _expected(after)
+
+
+def _prepare(scene: Scene, proxies: dict[str, Proxy]) -> None:
+    for fault in FAULTS:
+        for kind, spec in _KINDS.items():
+            more = {"analysis": {"interval": "30s"}, "prometheus": {"address": proxies[fault].address}, **spec}
+            scene.prepare(_namespace(fault, kind), **more)
+
+
+def _statuses(scene: Scene) -> dict[str, dict[str, Any]]:
+    return {obj["metadata"]["namespace"]: obj.get("status", {}) for obj in scene.admin.list(API_VERSION, PLURAL)}
+
+
+def _judged(
+    fault: str, middle: dict[str, dict[str, Any]], after: dict[str, dict[str, Any]], kube: Counting, start: float
+) -> Row:
+    """What must not have happened under one fault."""
+    names = {kind: _namespace(fault, kind) for kind in _KINDS}
+    row = Row(f"Prometheus: {fault}", f"{len(_KINDS)} experiments, 1 h", middle[names["healthy"]]["message"])
+    for kind in ("healthy", "due"):
+        for each in after[names[kind]]["transitions"]:
+            if each["to"] in {"RollingBack", "RolledBack", "Failed"}:
+                row.rolled_back.append(f"{names[kind]}: {each['to']}: {each['message']}")
+    lost = start + BEGINS + MINUTE, start + BEGINS + LASTS
+    for kind, name in names.items():
+        for each in after[name]["transitions"]:
+            forward = each["to"] in {"Promoting", "Baking", "Succeeded"}
+            if forward and (kind == "bad" or lost[0] <= unix(each["time"]) < lost[1]):
+                row.promoted.append(f"{name}: {each['to']} at {each['time']}: {each['message']}")
+        more: Counter[str] = kube.lives[name].effects - kube.lives[_namespace("none", kind)].effects
+        row.repeated += [f"{name}: {what}, {count} times more" for what, count in more.items()]
+    return row
+
+
+def _expected(after: dict[str, dict[str, Any]]) -> None:
+    """When it is over, each is where it would be without the fault; the abort needed no Prometheus at all."""
+    ends = {"healthy": "Progressing", "due": "Succeeded", "bad": "RolledBack", "aborted": "RolledBack"}
+    for fault in FAULTS:
+        for kind, phase in ends.items():
+            status = after[_namespace(fault, kind)]
+            assert status["phase"] == phase, f"{_namespace(fault, kind)}: {status['phase']}: {status['message']}"
+        aborted = after[_namespace(fault, "aborted")]
+        assert unix(aborted["restoredAt"]) - unix(aborted["foundAt"]) < MINUTE
