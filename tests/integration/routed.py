@@ -18,6 +18,8 @@ APPS = "apps/v1"
 GATEWAY = "gateway.networking.k8s.io/v1"
 TOTAL = 10
 CONTROLLER = "gateway.example/controller"
+TRACE = [1, 999_999]
+"""What the canary, which comes first, gets before its first share and after its last."""
 
 
 def backend(name: str, weight: int | None = None, **more: Any) -> dict[str, Any]:
@@ -77,6 +79,10 @@ class Routed:
         self._goal = weight
         self.router.write(self.namespace, self.service, weight=weight, total=TOTAL)
 
+    def restore(self) -> None:
+        """Go one step of a rollback."""
+        self.router.restore(self.namespace, self.service, total=TOTAL)
+
     def ready(self) -> None:
         """Let all pods become ready."""
         for name in (self.service.control.deployment, self.service.canary.deployment or ""):
@@ -123,7 +129,7 @@ class Routed:
 
     def bring(self, weight: int, name: str = "shop") -> RouteReading:
         """Drive to a weight as the operator does, look by look, with a controller that follows; the last reading."""
-        for _ in range(12):
+        for _ in range(20):
             if (found := self.read(weight, after=1.0)).settled:
                 return found
             self.write(weight)

@@ -10,7 +10,7 @@ from serin.api.spec import parse_spec
 from serin.kube.client import Kube
 from serin.kube.errors import Conflict, NotFound
 from serin.traffic.httproute import router
-from tests.integration.routed import APPS, GATEWAY, TOTAL, Routed, backend, http_route, routed
+from tests.integration.routed import APPS, GATEWAY, TOTAL, TRACE, Routed, backend, http_route, routed
 from tests.integration.shapes import deployment, make_ready, service
 
 pytestmark = pytest.mark.usefixtures("route_kinds")
@@ -29,8 +29,74 @@ def test_the_canary_can_carry_its_share_before_it_gets_it(kube: Kube, namespace:
     assert shop.weights() == [0, 100], "the proxies may not know their endpoints yet"
     shop.clock.now += 2.1
     shop.write(25)
-    assert shop.weights() == [25, 75]
+    assert shop.weights() == TRACE, "the proxies do not know the backend yet"
     assert shop.sizes() == (TOTAL, 3)
+
+
+def test_a_backend_is_known_before_it_gets_a_share(kube: Kube, namespace: str) -> None:
+    """The canary's first weight is a trace, until the controller has followed it for 2 s; a new process waits anew."""
+    shop = routed(kube, namespace)
+    shop.write(25)
+    shop.ready()
+    shop.write(25)
+    assert shop.weights() == TRACE
+    seen = shop.read(25, after=60.0)
+    assert "gives the canary 0.0001% and goes to 25%" in seen.note
+    assert not seen.settled
+    shop.write(25)
+    assert shop.weights() == TRACE, "nobody follows"
+    shop.follow()
+    shop.write(25)
+    shop.clock.now += 1.0
+    shop.write(25)
+    assert shop.weights() == TRACE, "the proxies get 2 s"
+    fresh = Routed(kube, namespace, shop.service, deployments=False)
+    fresh.write(25)
+    assert shop.weights() == TRACE
+    for each in (fresh, fresh):
+        each.clock.now += 2.1
+        each.write(25)
+    assert shop.weights() == [25, 75]
+
+
+def test_a_backend_stays_known_until_it_has_no_share(kube: Kube, namespace: str) -> None:
+    """To 100 % and back by plan: the one that loses its share keeps a trace, and control has one before it returns."""
+    shop = routed(kube, namespace)
+    ways = {weight: seen_on_the_way(shop, weight) for weight in (25, 100, 0)}
+    assert ways[25] == [[0, 100], TRACE, [25, 75]]
+    assert ways[100] == [[25, 75], TRACE[::-1], [100, 0]]
+    assert ways[0] == [[100, 0], TRACE[::-1], TRACE, [0, 100]]
+
+
+def seen_on_the_way(shop: Routed, weight: int) -> list[list[int]]:
+    """Return all different weights of the route on the way to one."""
+    found = [shop.weights()]
+    for _ in range(20):
+        if shop.read(weight, after=1.0).settled:
+            break
+        shop.write(weight)
+        shop.ready()
+        shop.follow()
+        if shop.weights() != found[-1]:
+            found.append(shop.weights())
+    return found
+
+
+@pytest.mark.parametrize("weight", [50, 100])
+def test_a_rollback_takes_the_share_with_its_first_write(kube: Kube, namespace: str, weight: int) -> None:
+    """It waits for no trace of control's; the canary's own goes 2 s later, also for a process that has just started."""
+    shop = routed(kube, namespace)
+    shop.bring(weight)
+    shop.restore()
+    assert shop.weights() == TRACE
+    shop.follow()
+    shop.restore()
+    assert shop.weights() == TRACE
+    fresh = Routed(kube, namespace, shop.service, deployments=False)
+    fresh.restore()
+    fresh.clock.now += 2.1
+    fresh.restore()
+    assert shop.weights() == [0, 100]
 
 
 def test_written_is_not_yet_in_force(kube: Kube, namespace: str) -> None:
@@ -72,12 +138,16 @@ def test_a_controller_that_does_not_follow_is_trouble(kube: Kube, namespace: str
 
 
 def test_a_rollback_is_written_though_nobody_follows(kube: Kube, namespace: str) -> None:
-    """With the controller down the weight goes to 0 at once, and the canary keeps its pods until it is in force."""
+    """With the controller down the weight goes to 0 all the same, and the canary's pods stay until it is in force."""
     shop = routed(kube, namespace)
     shop.bring(50)
     shop.follow(behind=1)
-    shop.write(0)
-    assert shop.weights() == [0, 100]
+    shop.restore()
+    assert shop.weights() == TRACE
+    shop.restore()
+    shop.clock.now += 10.1
+    shop.restore()
+    assert shop.weights() == [0, 100], "a trace waits for nobody for ever"
     shop.read(0)
     shop.write(0)
     assert shop.sizes() == (TOTAL, 5)
@@ -163,7 +233,9 @@ def test_an_edit_between_read_and_write_wins(kube: Kube, namespace: str, monkeyp
     shop.follow()
     shop.write(25)
     assert shop.weights(0) == [1], "the foreign rule came first, and stays as it was"
-    assert shop.weights(1) == [25, 75]
+    assert shop.weights(1) == TRACE
+    assert shop.bring(25).settled
+    assert (shop.weights(0), shop.weights(1)) == ([1], [25, 75])
 
 
 def test_an_edit_of_the_weights_is_noticed(kube: Kube, namespace: str) -> None:
@@ -208,8 +280,8 @@ def test_a_dead_canary_does_not_hold_up_the_way_back(kube: Kube, namespace: str)
         with contextlib.suppress(NotFound):  # one that went in the meantime
             kube.delete("v1", "pods", namespace, pod["metadata"]["name"])
     make_ready(kube, namespace, "shop")
-    shop.write(0)
-    assert shop.weights() == [0, 100]
+    shop.restore()
+    assert shop.weights() == TRACE
     assert shop.sizes()[0] == TOTAL, "and control grows to its full size"
 
 
@@ -240,7 +312,7 @@ def test_control_is_whole_before_the_share_goes_back(kube: Kube, namespace: str)
     assert shop.weights() == [50, 50], "4 of its pods are not ready yet"
     shop.clock.now += 31.0
     shop.write(0)
-    assert shop.weights() == [0, 100]
+    assert shop.weights() == TRACE
 
 
 def test_a_deleted_canary_is_still_found_in_the_route(kube: Kube, namespace: str) -> None:
@@ -250,7 +322,12 @@ def test_a_deleted_canary_is_still_found_in_the_route(kube: Kube, namespace: str
     kube.delete(APPS, "deployments", namespace, "shop-next")
     kube.delete("v1", "services", namespace, "shop-next")
     fresh = Routed(kube, namespace, shop.service, deployments=False)
-    fresh.write(0)
+    fresh.restore()
+    assert fresh.weights() == TRACE
+    fresh.follow()
+    fresh.restore()
+    fresh.clock.now += 2.1
+    fresh.restore()
     assert fresh.weights() == [0, 100]
 
 

@@ -58,7 +58,9 @@ class Actor:
         if spec is None:
             raise ValueError(f"{act} needs a spec")
         service = spec.service(act.service)
-        if isinstance(act, Shift):
+        if isinstance(act, Shift) and act.urgent:
+            self.router.restore(meta["namespace"], service, total=act.total)
+        elif isinstance(act, Shift):
             self.router.write(meta["namespace"], service, weight=act.weight, total=act.total)
         elif isinstance(act, EnsureCanary):
             self.deployments.ensure_canary(meta["namespace"], service, obj)

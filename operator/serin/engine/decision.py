@@ -34,6 +34,8 @@ class Shift:
     service: str
     weight: int
     total: int
+    urgent: bool = False
+    """A rollback: users leave the canary with the first write."""
 
 
 @dataclass(frozen=True, slots=True)

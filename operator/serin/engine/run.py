@@ -101,8 +101,9 @@ def split_total(service: Service, status: Status) -> int:
 
 def shifts(spec: Spec, status: Status, seen: Observation) -> tuple[Shift, ...]:
     """The acts that bring each service that isn't there yet to the status's weight."""
+    urgent = status.phase is Phase.ROLLING_BACK and not seen.deleting
     return tuple(
-        Shift(service.name, status.weight, split_total(service, status))
+        Shift(service.name, status.weight, split_total(service, status), urgent)
         for service in spec.services
         if (each := seen.service(service.name)).control is not None
         if not each.control.deleting and not each.route.settled

@@ -15,6 +15,8 @@ from serin.traffic.splits import FULL, Backend, Split, Splits
 _NGINX: Final = "nginx.ingress.kubernetes.io"
 _ALB: Final = "alb.ingress.kubernetes.io/actions."
 _NGINX_TOTAL: Final = 1000000
+_GATEWAY_API_FINEST: Final = 1_000_000
+"""Each weight of the Gateway API may be that large, and only their ratio counts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +31,8 @@ class Preset:
         encode: None writes numbers where the pointers lead; else (object, {pointer: weight}) -> {pointer: value}.
         rest: the resource names the canary alone, and control is the rest of the traffic.
         pointed: the user said where the two numbers are; Services are not asked.
+        finest: the largest sum of weights that the resource may have; a sum other than 100 is not used elsewhere, where
+            a number may be a percent by itself.
     """
 
     api_version: str
@@ -38,6 +42,7 @@ class Preset:
     encode: Callable[[dict[str, Any], dict[str, int]], dict[str, Any]] | None = None
     rest: bool = False
     pointed: bool = False
+    finest: int = FULL
 
 
 def _number(value: Any) -> int | None:
@@ -91,22 +96,25 @@ def traefik(obj: dict[str, Any], namespace: str) -> tuple[Split, ...]:
     return (Split("", pointer("spec", "weighted"), tuple(backends)),) if backends else ()
 
 
-def contour(obj: dict[str, Any], namespace: str) -> tuple[Split, ...]:
-    """HTTPProxy: `routes[].services[]`; a mirror is no part of the split."""
-    del namespace
+def _per_rule(obj: dict[str, Any], rules: str, backends: str, name: str) -> tuple[Split, ...]:
+    """`rules[].backends[]` below `spec`, each backend with a Service's name and a weight; a mirror is no part of it."""
     found = []
-    for at, route in items(obj, "spec", "routes"):
-        backends = tuple(
+    for at, rule in items(obj, "spec", rules):
+        there = tuple(
             Backend(
-                each.get("name", ""),
-                pointer("spec", "routes", at, "services", place, "weight"),
-                _number(each.get("weight")),
+                each.get(name, ""), pointer("spec", rules, at, backends, place, "weight"), _number(each.get("weight"))
             )
-            for place, each in items(route, "services")
+            for place, each in items(rule, backends)
             if not each.get("mirror")
         )
-        found.append(Split("", pointer("spec", "routes", at), backends))
+        found.append(Split(str(rule.get("name", "")), pointer("spec", rules, at), there))
     return tuple(found)
+
+
+def contour(obj: dict[str, Any], namespace: str) -> tuple[Split, ...]:
+    """HTTPProxy: `routes[].services[]`."""
+    del namespace
+    return _per_rule(obj, "routes", "services", "name")
 
 
 def kuma(obj: dict[str, Any], namespace: str) -> tuple[Split, ...]:
@@ -139,18 +147,7 @@ def _kuma_service(ref: dict[str, Any], namespace: str) -> str:
 def apisix(obj: dict[str, Any], namespace: str) -> tuple[Split, ...]:
     """ApisixRoute: `http[].backends[]`."""
     del namespace
-    found = []
-    for at, rule in items(obj, "spec", "http"):
-        backends = tuple(
-            Backend(
-                each.get("serviceName", ""),
-                pointer("spec", "http", at, "backends", place, "weight"),
-                _number(each.get("weight")),
-            )
-            for place, each in items(rule, "backends")
-        )
-        found.append(Split(str(rule.get("name", "")), pointer("spec", "http", at), backends))
-    return tuple(found)
+    return _per_rule(obj, "http", "backends", "serviceName")
 
 
 def smi(obj: dict[str, Any], namespace: str) -> tuple[Split, ...]:
@@ -247,14 +244,16 @@ class Address:
         return f"{self.preset.kind} {self.name}"
 
 
-HTTP_ROUTE: Final = Preset("gateway.networking.k8s.io/v1", "HTTPRoute", "httproutes", gateway_api)
+HTTP_ROUTE: Final = Preset(
+    "gateway.networking.k8s.io/v1", "HTTPRoute", "httproutes", gateway_api, finest=_GATEWAY_API_FINEST
+)
 
 PRESETS: Final[dict[str, Preset]] = {
     "Istio": Preset("networking.istio.io/v1", "VirtualService", "virtualservices", istio),
     "Traefik": Preset("traefik.io/v1alpha1", "TraefikService", "traefikservices", traefik),
     "Contour": Preset("projectcontour.io/v1", "HTTPProxy", "httpproxies", contour),
     # Linkerd's own kind of route is the same shape: write apiVersion: policy.linkerd.io/v1beta3 beside the preset.
-    "Linkerd": Preset("gateway.networking.k8s.io/v1", "HTTPRoute", "httproutes", gateway_api),
+    "Linkerd": HTTP_ROUTE,
     "Kuma": Preset("kuma.io/v1alpha1", "MeshHTTPRoute", "meshhttproutes", kuma),
     "APISIX": Preset("apisix.apache.org/v2", "ApisixRoute", "apisixroutes", apisix),
     "SMI": Preset("split.smi-spec.io/v1alpha4", "TrafficSplit", "trafficsplits", smi),

@@ -38,4 +38,4 @@ class Router(Protocol):
         """
 
     def restore(self, namespace: str, service: Service, *, total: int) -> None:
-        """`write` with weight 0."""
+        """`write` with weight 0 for a rollback: whatever makes a planned return gentler must not delay this one."""

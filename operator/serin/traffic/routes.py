@@ -6,11 +6,8 @@ been at 0 for a while. Weights are written by test-and-set, and only the numbers
 stay as they are.
 """
 
-import hashlib
-import json
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any, Final
 
 import structlog
@@ -19,14 +16,16 @@ from serin.api.spec import Service, canary_name
 from serin.engine.observation import Problem, RouteReading, Workload
 from serin.kube.client import JSON_PATCH, Kube
 from serin.kube.deployments import Deployments, workload
-from serin.kube.errors import Conflict, Forbidden, Invalid, NotFound
+from serin.kube.errors import Conflict, Forbidden, Invalid
+from serin.traffic.approach import Numbers, following, waits
 from serin.traffic.conditions import reports, trouble
-from serin.traffic.pointer import find
 from serin.traffic.presets import Address
 from serin.traffic.replicas import workloads
 from serin.traffic.route_problems import forbidden, is_mixed, kind, mixed, no_backends, pointed_problems
+from serin.traffic.route_readings import NOBODY, missing_pods, percent, pods_needed, without_route, without_rule
+from serin.traffic.route_source import RouteSource, digest, meant_by, pod_labels
 from serin.traffic.scalers import too_small
-from serin.traffic.splits import FULL, Labels, Pair, Split, kind_of, pairs
+from serin.traffic.splits import Labels, Pair, kind_of, pairs
 
 _SETTLES: Final = 2.0
 """Seconds from when the controller says that it follows until every proxy does (measured: half a second at most)."""
@@ -40,23 +39,8 @@ _ENDPOINTS_FOLLOW: Final = 2.0
 """Seconds from a ready pod until the proxies know its endpoint: a gateway answers 500 for a backend without one."""
 _UNSERVED_FOR: Final = 15.0
 """Seconds without any ready pod after which a canary with traffic is given up: longer than a pod takes to restart."""
-_REMEMBERED: Final = 30.0
 
 _log = structlog.get_logger("serin.traffic.routes")
-
-
-@dataclass(frozen=True, slots=True)
-class _Backends:
-    """Where Services lead, as last seen."""
-
-    at: float
-    selectors: dict[str, dict[str, str]]
-    labels: Labels
-
-
-def pods_needed(weight: int, total: int) -> int:
-    """Pods of the canary that its share needs: the share of control's size, rounded up."""
-    return -(-weight * total // FULL)
 
 
 class RouteRouter:
@@ -73,11 +57,10 @@ class RouteRouter:
     ) -> None:
         self._kube = kube
         self._deployments = Deployments(kube)
-        self._address = address
+        self._source = RouteSource(kube, address, clock)
         self._clock = clock
         # What only this process knows: since when something is as it is. A new process waits once more, no more.
         self._since: dict[tuple[str, str, str], tuple[str, float]] = {}
-        self._backends: dict[tuple[str, str, str], _Backends] = {}
 
     def read(
         self,
@@ -96,27 +79,27 @@ class RouteRouter:
             f"{each.uid[:8]}:{each.template_hash}{'<' * (each.replicas < want)}" if each else "-"
             for each, want in zip((control, canary), wants, strict=True)
         )
-        notes = _missing_pods(control, canary, weight, total)
+        notes = missing_pods(control, canary, weight, total)
         try:
-            address, route = self._find(namespace, service)
+            address, route = self._source.find(namespace, service)
         except (Forbidden, Invalid) as error:
             text = f"the route can't be read: {error}"
             return RouteReading(None, settled=False, token=f"-/{pods}", note=text, trouble=text)
         if address is None or route is None:
-            return _without_route(str(address or "its kind of route"), weight, notes, pods)
-        rules, sentences, left = self._rules(namespace, service, address, route, fresh=False)
-        token = f"{_digest(route, rules)}/{pods}"
+            return without_route(str(address or "its kind of route"), weight, notes, pods)
+        rules, sentences, left = self._source.rules(namespace, service, address, route, fresh=False)
+        token = f"{digest(route, rules)}/{pods}"
         if not rules:
-            return _without_rule(address, weight, notes, token, sentences, left=left)
+            return without_rule(address, weight, notes, token, sentences, left=left)
         shares = [each.weight() for each in rules]
         share = None if None in shares else max(each for each in shares if each is not None)
         lag = trouble(route)
         if lag:
             notes.insert(0, lag)
         if not all(each.written(weight) for each in rules):
-            notes.insert(0, f"{address} gives the canary {_percent(share)} and goes to {weight}%")
-        elif not lag and (waits := self._settles(namespace, service, route, token)) > 0:
-            notes.insert(0, f"{address} is at {weight}%; its proxies get {waits:.0f}s to follow")
+            notes.insert(0, f"{address} gives the canary {percent(share)} and goes to {weight}%")
+        elif not lag and (left_to := self._settles(namespace, service, route, token)) > 0:
+            notes.insert(0, f"{address} is at {weight}%; its proxies get {left_to:.0f}s to follow")
         since = self._held(namespace, service, "lag", lag)
         return RouteReading(
             weight=share,
@@ -135,31 +118,40 @@ class RouteRouter:
         lasted = self._held(namespace, service, "dead", "dead" if dead else "")
         if lasted < _UNSERVED_FOR:
             return ""
-        return f"the canary has had no ready pod for {lasted:.0f}s, and {address} gives it {_percent(share)}"
+        return f"the canary has had no ready pod for {lasted:.0f}s, and {address} gives it {percent(share)}"
 
     def write(self, namespace: str, service: Service, *, weight: int, total: int) -> None:
         """One step: pods that will be needed, then the numbers, then pods that are needed no more."""
+        self._step(namespace, service, weight, total, urgent=False)
+
+    def restore(self, namespace: str, service: Service, *, total: int) -> None:
+        """All traffic to control, with the first write."""
+        self._step(namespace, service, 0, total, urgent=True)
+
+    def _step(self, namespace: str, service: Service, weight: int, total: int, *, urgent: bool) -> None:
         names = service.control.deployment, canary_name(service)
         control, canary = (self._deployments.find(namespace, name) for name in names)
         seen = workload(control), workload(canary)
-        if control is not None and (seen[0] or _NOBODY).replicas < total:
+        if control is not None and (seen[0] or NOBODY).replicas < total:
             self._deployments.scale(control, total)
-        if canary is not None and weight and (seen[1] or _NOBODY).replicas < pods_needed(weight, total):
+        if canary is not None and weight and (seen[1] or NOBODY).replicas < pods_needed(weight, total):
             self._deployments.scale(canary, pods_needed(weight, total))
-        address, route = self._find(namespace, service)
+        address, route = self._source.find(namespace, service)
         if address is not None and route is not None:
-            rules = self._rules(namespace, service, address, route, fresh=True)[0]
+            rules = self._source.rules(namespace, service, address, route, fresh=True)[0]
             if not all(each.written(weight) for each in rules):
-                if self._may_move(namespace, service, route, rules, seen, weight, total):
-                    self._set(namespace, address, route, rules, weight)
+                known = self._is_known(namespace, service, route, rules, weight)
+                numbers = {
+                    each: following(each, weight, address.preset.finest, urgent=urgent)
+                    for each in rules
+                    if known or not waits(each, address.preset.finest, urgent=urgent)
+                }
+                if numbers and self._may_move(namespace, service, route, rules, seen, weight, total):
+                    self._set(namespace, address, route, numbers)
                 return
         at_rest = address is None or self._at_rest(namespace, service, address, route)
-        if weight == 0 and canary is not None and (seen[1] or _NOBODY).replicas and at_rest:
+        if weight == 0 and canary is not None and (seen[1] or NOBODY).replicas and at_rest:
             self._deployments.scale(canary, 0)
-
-    def restore(self, namespace: str, service: Service, *, total: int) -> None:
-        """All traffic to control."""
-        self.write(namespace, service, weight=0, total=total)
 
     def check(self, namespace: str, service: Service) -> tuple[Problem, ...]:
         """What is wrong with the Deployments, the route, its rule or its Services, in sentences."""
@@ -168,7 +160,7 @@ class RouteRouter:
             return tuple(problems)
         problems += too_small(self._kube, namespace, service, objects["control"]["spec"].get("replicas", 1))
         try:
-            address, route = self._find(namespace, service)
+            address, route = self._source.find(namespace, service)
         except Forbidden as error:
             return (*problems, Problem("RouteForbidden", forbidden(service, error)))
         except Invalid as error:
@@ -180,13 +172,13 @@ class RouteRouter:
         if address.preset.pointed:
             return (*problems, *pointed_problems(service, address, route))
         splits = address.preset.splits(route, namespace)
-        chosen = _chosen(splits, address.rule)
+        chosen = meant_by(address, splits)
         if address.rule is not None and not chosen:
             there = ", ".join(each.name for each in splits if each.name) or "none has a name"
             text = f"{service.name}: {address} has no rule {address.rule}: write one of its own ({there})"
             return (*problems, Problem("RuleNotFound", text))
-        selectors = self._selectors(namespace)
-        labels = Labels(*(_pod_labels(objects[role]) for role in ("control", "canary")))
+        selectors = self._source.selectors(namespace)
+        labels = Labels(*(pod_labels(objects[role]) for role in ("control", "canary")))
         found, sentences = pairs(chosen, selectors, labels, rest=address.preset.rest)
         problems += [Problem("BackendAmbiguous", f"{service.name}: {address}: {text}") for text in sentences]
         unknown = any(kind_of(each.service, selectors, labels) == "missing" for rule in found for each in rule.named())
@@ -196,55 +188,6 @@ class RouteRouter:
         if found and (text := trouble(route)):
             problems.append(Problem("RouteNotFollowed", f"{service.name}: {text}"))
         return tuple(problems)
-
-    def _find(self, namespace: str, service: Service) -> tuple[Address | None, dict[str, Any] | None]:
-        """Where the route is and the route; None for a kind that the cluster does not know, or a route that is gone."""
-        try:
-            address = self._address(service)
-        except NotFound:
-            return None, None
-        return address, self._get(namespace, address)
-
-    def _get(self, namespace: str, address: Address) -> dict[str, Any] | None:
-        try:
-            return self._kube.get(address.preset.api_version, address.preset.plural, namespace, address.name)
-        except NotFound:
-            return None
-
-    def _selectors(self, namespace: str) -> dict[str, dict[str, str]]:
-        services = self._kube.list("v1", "services", namespace)
-        return {each["metadata"]["name"]: each["spec"].get("selector") or {} for each in services}
-
-    def _rules(
-        self, namespace: str, service: Service, address: Address, route: dict[str, Any], *, fresh: bool
-    ) -> tuple[tuple[Pair, ...], tuple[str, ...], bool]:
-        """(rules that lead to both, sentences, whether another rule may still lead to the canary)."""
-        chosen = _chosen(address.preset.splits(route, namespace), address.rule)
-        if address.preset.pointed:
-            return tuple(Pair(each, *each.backends) for each in chosen), (), False
-        known = self._leads(namespace, service, fresh=fresh)
-        found, sentences = pairs(chosen, known.selectors, known.labels, rest=address.preset.rest)
-        kinds = {
-            kind_of(each.service, known.selectors, known.labels)
-            for split in chosen
-            for each in split.backends
-            if each.weight != 0
-        }
-        return found, sentences, bool(kinds & {"canary", "both", "missing"})
-
-    def _leads(self, namespace: str, service: Service, *, fresh: bool) -> _Backends:
-        """Selectors and labels; what a Deployment's pods were called is remembered beyond its end."""
-        names = service.control.deployment, canary_name(service)
-        key, now = (namespace, *names), self._clock()
-        known = self._backends.get(key)
-        if known is not None and not fresh and now - known.at < _REMEMBERED:
-            return known
-        control, canary = (_pod_labels(self._deployments.find(namespace, name)) for name in names)
-        labels = Labels(control, canary)
-        if known is not None:
-            labels = Labels(control or known.labels.control, canary or known.labels.canary)
-        self._backends[key] = found = _Backends(now, self._selectors(namespace), labels)
-        return found
 
     def _may_move(
         self,
@@ -257,26 +200,34 @@ class RouteRouter:
         total: int,
     ) -> bool:
         """Whether those who will get the traffic can carry it, and whether somebody will follow."""
-        control, canary = (each or _NOBODY for each in seen)
+        control, canary = (each or NOBODY for each in seen)
         share = max((each.weight() or 0.0 for each in rules), default=0.0)
         if weight > share:
             self._held(namespace, service, "back", "")
             ready = canary.ready >= pods_needed(weight, total)
             lasted = self._held(namespace, service, "ready", f"ready at {weight}%" if ready else "")
             return ready and lasted >= _ENDPOINTS_FOLLOW and not trouble(route)
-        if control.ready >= total or canary.ready < max(1, pods_needed(round(share), total)):
+        # Control is whole, or has all but a trace already, or the canary can't carry what it has.
+        if control.ready >= total or round(share) == 0 or canary.ready < max(1, pods_needed(round(share), total)):
             self._held(namespace, service, "back", "")
-            return True  # control is whole, or the canary can't carry what it has
+            return True
         return self._held(namespace, service, "back", f"{weight}") >= _GOES_BACK_AFTER
 
-    def _set(
-        self, namespace: str, address: Address, route: dict[str, Any], rules: tuple[Pair, ...], weight: int
-    ) -> None:
+    def _is_known(
+        self, namespace: str, service: Service, route: dict[str, Any], rules: tuple[Pair, ...], weight: int
+    ) -> bool:
+        """Whether the proxies have had the present numbers for long enough; a way back waits for no dead controller."""
+        present, quiet = digest(route, rules), _SETTLES if reports(route) else _SETTLES_UNSEEN
+        followed = self._held(namespace, service, "followed", "" if trouble(route) else present)
+        written = self._held(namespace, service, "written", present)
+        return followed >= quiet or (weight == 0 and written >= _PATIENCE)
+
+    def _set(self, namespace: str, address: Address, route: dict[str, Any], numbers: dict[Pair, Numbers]) -> None:
         wanted: dict[str, Any] = {}
-        for each in rules:
-            wanted[each.canary.path] = weight
+        for each, (canary, control) in numbers.items():
+            wanted[each.canary.path] = canary
             if each.control.path:
-                wanted[each.control.path] = FULL - weight
+                wanted[each.control.path] = control
         if address.preset.encode is not None:
             wanted = address.preset.encode(route, wanted)
         meta = route["metadata"]
@@ -285,13 +236,15 @@ class RouteRouter:
         fence = "resourceVersion" if any(path.startswith("/metadata/") for path in wanted) else "generation"
         patch = [{"op": "test", "path": f"/metadata/{name}", "value": meta[name]} for name in ("uid", fence)]
         patch += [{"op": "add", "path": path, "value": value} for path, value in wanted.items()]
-        _log.info("weights", namespace=namespace, route=str(address), weight=weight, rules=len(rules))
+        _log.info(
+            "weights", namespace=namespace, route=str(address), numbers=[tuple(each) for each in numbers.values()]
+        )
         preset = address.preset
         try:
             self._kube.patch(preset.api_version, preset.plural, namespace, address.name, patch, JSON_PATCH)
         except Invalid as error:
             # The API server answers a test that fails with 422, as it does a value that is not acceptable.
-            now = self._get(namespace, address)
+            now = self._source.get(namespace, address)
             if now is None or any(now["metadata"][name] != meta[name] for name in ("uid", fence)):
                 raise Conflict(f"{address} changed since it was read", 409, "Conflict") from error
             raise
@@ -300,14 +253,13 @@ class RouteRouter:
         """True when nobody is led to the canary any more, and that for long enough for what was under way."""
         if route is None:
             return True
-        rules, _, left = self._rules(namespace, service, address, route, fresh=False)
+        rules, _, left = self._source.rules(namespace, service, address, route, fresh=False)
         if not rules:
             return not left
         # `read` marks the moment from which the route was seen at 0 and followed.
         marked = self._since.get((namespace, service.name, "settles"), ("", self._clock()))
         quiet = _SETTLES if reports(route) else _SETTLES_UNSEEN
-        digest = _digest(route, rules)
-        return not trouble(route) and marked[0].startswith(digest) and self._clock() - marked[1] >= quiet
+        return not trouble(route) and marked[0].startswith(digest(route, rules)) and self._clock() - marked[1] >= quiet
 
     def _settles(self, namespace: str, service: Service, route: dict[str, Any], token: str) -> float:
         """Seconds that the proxies still get."""
@@ -324,57 +276,3 @@ class RouteRouter:
         if known is None or known[0] != value:
             self._since[key] = known = (value, now)
         return now - known[1]
-
-
-_NOBODY: Final = Workload(
-    name="", uid="", generation=0, observed_generation=0, replicas=0, current=0, updated=0, ready=0, available=0,
-    template_hash="",
-)  # fmt: skip
-
-
-def _missing_pods(control: Workload | None, canary: Workload | None, weight: int, total: int) -> list[str]:
-    notes = []
-    for role, each, want in (("canary", canary or _NOBODY, pods_needed(weight, total)), ("control", control, total)):
-        if each is None:
-            notes.append("control's Deployment is missing")
-        elif each.ready < want or each.observed_generation < each.generation:
-            trouble_text = f" ({each.trouble})" if each.trouble else ""
-            notes.append(f"{role} has {each.ready} of {want} pods ready{trouble_text}")
-        elif want == 0 and each.current:
-            notes.append(f"{role} still has {each.current} pods and goes to 0")
-    return notes
-
-
-def _without_route(address: str, weight: int, notes: list[str], pods: str) -> RouteReading:
-    if weight == 0:
-        # A route that is gone leads nobody to the canary: there is nothing to take back.
-        return RouteReading(0.0, settled=not notes, token=f"gone/{pods}", note=", ".join(notes))
-    text = f"{address} is gone: create it again, or set spec.abort: true"
-    return RouteReading(None, settled=False, token=f"gone/{pods}", note=text, trouble=text)
-
-
-def _without_rule(
-    address: Address, weight: int, notes: list[str], token: str, sentences: tuple[str, ...], *, left: bool
-) -> RouteReading:
-    if weight == 0 and not left and not sentences:
-        return RouteReading(0.0, settled=not notes, token=token, note=", ".join(notes))
-    why = "; ".join(sentences) or "no rule leads to control's and to the canary's Service any more"
-    text = f"{address}: {why}: correct the route"
-    return RouteReading(None, settled=False, token=token, note=text, trouble=text)
-
-
-def _chosen(splits: tuple[Split, ...], rule: str | None) -> tuple[Split, ...]:
-    return splits if rule is None else tuple(each for each in splits if each.name == rule)
-
-
-def _digest(route: dict[str, Any], rules: tuple[Pair, ...]) -> str:
-    part = [route["metadata"]["uid"], [find(route, each.split.scope) for each in rules]]
-    return hashlib.sha256(json.dumps(part, sort_keys=True, default=str).encode()).hexdigest()[:12]
-
-
-def _pod_labels(obj: dict[str, Any] | None) -> dict[str, str] | None:
-    return None if obj is None else obj["spec"]["template"].get("metadata", {}).get("labels") or {}
-
-
-def _percent(share: float | None) -> str:
-    return "an unknown share" if share is None else f"{share:.3g}%"

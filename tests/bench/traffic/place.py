@@ -5,6 +5,7 @@ experiment may exist meanwhile.
 """
 
 import asyncio
+import copy
 import time
 from dataclasses import dataclass
 from typing import Any
@@ -27,6 +28,8 @@ GATEWAY_URL = "http://127.0.0.1:30080"
 NODE_PORTS = {"recommendation": "http://127.0.0.1:30081", "conversation": "http://127.0.0.1:30082"}
 ROUTES = REPOSITORY / "manifests/gateway/shop"
 _LOOK = 0.5
+_NEAR = 0.01
+"""Percent: far more than a trace, far less than a weight."""
 
 
 async def has_gateway() -> bool:
@@ -81,12 +84,36 @@ def spec_of(service: str, router: str) -> Service:
     return parse_spec({"services": [{**body, "traffic": traffic}]}).services[0]
 
 
-def connect() -> Kube:
+class Watched(Kube):
+    """A client that notes when its patches of anything but pods began: a change takes effect from there."""
+
+    def __init__(self, api: client.ApiClient) -> None:
+        """See `Kube`."""
+        super().__init__(api)
+        self.patches: list[tuple[float, str, list[dict[str, Any]]]] = []
+
+    def patch(
+        self, api_version: str, plural: str, namespace: str | None, name: str, body: Any, *rest: Any, **more: Any
+    ) -> dict[str, Any]:
+        """See `Kube.patch`; notes the time, the kind and the JSON patch."""
+        begun = time.monotonic()
+        found = super().patch(api_version, plural, namespace, name, body, *rest, **more)
+        self.patches.append((begun, plural, body))
+        return found
+
+
+def connect() -> Watched:
     """Return a client with the test cluster's kubeconfig."""
     settings = client.Configuration()
     config.load_kube_config(str(from_environment().kubeconfig), client_configuration=settings)
     settings.retries = urllib3.Retry(0)
-    return Kube(client.ApiClient(settings))
+    return Watched(client.ApiClient(settings))
+
+
+def moves(weight: int, patch: list[dict[str, Any]]) -> bool:
+    """Tell whether a JSON patch of a route gives the canary, which comes first, this share but for a trace."""
+    values = [each["value"] for each in patch if each["path"].endswith("/weight")]
+    return len(values) > 1 and abs(100 * values[0] / (values[0] + values[1]) - weight) < _NEAR
 
 
 @dataclass
@@ -99,10 +126,9 @@ class Driver:
         total: control's size.
     """
 
-    kube: Kube
+    kube: Watched
     service: Service
     total: int
-    writes: int = 0
 
     def __post_init__(self) -> None:
         """Make the router."""
@@ -114,21 +140,46 @@ class Driver:
         control, canary = (workload(self._deployments.find(NAMESPACE, name)) for name in names)
         return self._routers.read(self.service, control, canary, weight=weight, total=self.total, namespace=NAMESPACE)
 
-    async def to(self, weight: int, wait: float = 180.0) -> RouteReading:
-        """Bring it to a weight, and return the settled reading.
+    async def to(self, weight: int, wait: float = 180.0) -> float:
+        """Bring it to a weight; return when the write began that moved the requests, by `time.monotonic()`.
+
+        With pods as the split that is the first write, for every new pod gets requests.
 
         Raises:
             RuntimeError: it does not settle in time; the text says what it waits for.
         """
-        deadline = time.monotonic() + wait
+        deadline, self.kube.patches = time.monotonic() + wait, []
         while not (seen := await asyncio.to_thread(self._read, weight)).settled:
             if time.monotonic() > deadline:
                 raise RuntimeError(f"{self.service.name} does not settle at {weight}%: {seen.note}")
             await asyncio.to_thread(self._routers.write, NAMESPACE, self.service, weight=weight, total=self.total)
-            self.writes += 1
             await asyncio.sleep(_LOOK)
-        return seen
+        if self.service.traffic.type == "Replicas":
+            return min((begun for begun, *_ in self.kube.patches), default=time.monotonic())
+        return next(
+            (begun for begun, plural, body in self.kube.patches if plural == "httproutes" and moves(weight, body)),
+            time.monotonic(),
+        )
 
-    def weigh(self, weight: int) -> None:
-        """Write one weight, with no regard to pods: for measuring how soon the proxies have it."""
-        self._routers.write(NAMESPACE, self.service, weight=weight, total=self.total)
+    async def promote(self, mark: str, wait: float = 180.0) -> None:
+        """Replace all of control's pods, as a promotion does while the canary has all traffic.
+
+        Args:
+            mark: anything that no template has had before.
+            wait: seconds.
+
+        Raises:
+            RuntimeError: control does not get ready in time.
+        """
+        name, deadline = self.service.control.deployment, time.monotonic() + wait
+        control = await asyncio.to_thread(self._deployments.find, NAMESPACE, name)
+        assert control is not None
+        template = copy.deepcopy(control["spec"]["template"])
+        template["metadata"].setdefault("annotations", {})["serin.dev/bench"] = mark
+        await asyncio.to_thread(self._deployments.set_template, control, template)
+        while not (seen := workload(await asyncio.to_thread(self._deployments.find, NAMESPACE, name))) or (
+            not seen.rolled_out
+        ):
+            if time.monotonic() > deadline:
+                raise RuntimeError(f"{name} does not roll out: {seen}")
+            await asyncio.sleep(_LOOK)

@@ -3,13 +3,13 @@
 import argparse
 import asyncio
 import json
-import math
 from collections import Counter
 from typing import Any
 
 from rich.console import Console
 from rich.table import Table
 
+from serin.stats import SampleRatio, SampleRatioConfig, SampleRatioEvidence, count_split, judge_split
 from serin.traffic.presets import gateway_api
 from serin.traffic.sticky import chosen, hashing
 from tests.bench.traffic.place import GATEWAY_URL, Driver, connect, has_gateway, spec_of, with_routes
@@ -18,7 +18,6 @@ from tests.demo.kubectl import NAMESPACE, get, kubectl
 
 SERVICE = "recommendation"
 WEIGHTS = (5, 10, 25, 50, 0, 5)
-_LOUD = 0.001
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -38,7 +37,7 @@ async def run(options: argparse.Namespace, console: Console) -> int:
     users = [f"u-{number:05}" for number in range(options.users)]
     kube = connect()
     driver = Driver(kube, spec_of(SERVICE, "HTTPRoute"), options.total)
-    table = Table("WEIGHT", "CANARY", "MISPREDICTED", "LEFT", "SRM P", box=None, pad_edge=False, header_style="bold")
+    table = Table("WEIGHT", "CANARY", "MISPREDICTED", "LEFT", "SRM", box=None, pad_edge=False, header_style="bold")
     wrong = left = 0
     before: set[str] = set()
     last = 0
@@ -51,20 +50,23 @@ async def run(options: argparse.Namespace, console: Console) -> int:
             group = {user for user, each in zip(users, served, strict=True) if each == "canary"}
             gone = len(before - group) if weight >= last else 0
             wrong, left, before, last = wrong + missed, left + gone, group, weight
-            p = f"{_srm(Counter(served), weight):.3g}" if weight else "-"
-            table.add_row(f"{weight}%", f"{100 * len(group) / len(users):.2f}%", f"{missed}", f"{gone}", p)
+            ratio = f"{_srm(served, weight).evidence:.2g}" if weight else "-"
+            table.add_row(f"{weight}%", f"{100 * len(group) / len(users):.2f}%", f"{missed}", f"{gone}", ratio)
         await driver.to(25)
-        quiet = _srm(Counter(await variants(GATEWAY_URL, users)), 25)
+        quiet = _srm(await variants(GATEWAY_URL, users), 25)
         # Somebody skews the sticky rule on purpose: 30 where 25 is meant.
         await _skew(30)
-        loud = _srm(Counter(await variants(GATEWAY_URL, users)), 25)
+        loud = _srm(await variants(GATEWAY_URL, users), 25)
     finally:
         await driver.to(0)
         kube.close()
     console.print(table)
     console.print(f"{len(users):,} users: {wrong} mispredicted, {left} left the canary while the weight rose")
-    console.print(f"sample ratio at 25 %: P {quiet:.3g} on the sticky route, {loud:.3g} when it is skewed to 30 %")
-    return 0 if wrong == left == 0 and loud < _LOUD <= quiet else 1
+    console.print(
+        f"sample ratio at 25 %, evidence as a multiple of its limit: {quiet.evidence:.2g} on the sticky route,"
+        f" {loud.evidence:.2g} when it is skewed to 30 % ({loud.reason})"
+    )
+    return 0 if wrong == left == 0 and loud.holds and not quiet.holds else 1
 
 
 async def _predicted(users: list[str]) -> list[str]:
@@ -88,8 +90,8 @@ async def _skew(weight: int) -> None:
     await asyncio.sleep(3)  # until the proxies have it
 
 
-def _srm(counts: Counter[str], weight: int) -> float:
-    total = counts.total()
-    wanted = {"canary": total * weight / 100, "control": total * (100 - weight) / 100}
-    statistic = sum((counts[name] - value) ** 2 / value for name, value in wanted.items())
-    return math.erfc(math.sqrt(statistic / 2))
+def _srm(served: list[str], weight: int) -> SampleRatioEvidence:
+    """Return what the operator's own test says of users that were served once each."""
+    counts, config = Counter(served), SampleRatioConfig()
+    state = count_split(config, SampleRatio(), weight=weight / 100, control=counts["control"], canary=counts["canary"])
+    return judge_split(config, state)

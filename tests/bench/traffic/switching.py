@@ -1,10 +1,14 @@
-"""Requests lost by switching 0 -> 5 -> 50 -> 100 -> 0 under load, exactness of each weight, and time to take effect."""
+"""Requests lost by switching 0 -> 5 -> 50 -> 100, promotion, -> 0 under load; exactness; time to take effect."""
 
 import argparse
 import asyncio
+import json
 import math
 import time
 from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 from rich.console import Console
@@ -21,13 +25,26 @@ _SOME = 20
 """Requests in a row that must be at the new weight: 99 % of fewer would be a matter of luck."""
 
 
+@dataclass
+class Found:
+    """What came of the repeats so far."""
+
+    requests: int = 0
+    lost: Counter[str] = field(default_factory=Counter)
+    shares: dict[int, Counter[str]] = field(default_factory=lambda: {weight: Counter() for weight in WEIGHTS})
+    """By weight: who answered while it was in force."""
+    taken: dict[int, list[float]] = field(default_factory=lambda: {weight: [] for weight in WEIGHTS[-2:]})
+    """By weight: seconds from the write that moved the requests to 99 % of them."""
+
+
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of the bench."""
     parser.add_argument("--router", choices=("HTTPRoute", "Replicas"), default="HTTPRoute", help="which router")
     parser.add_argument("--repeats", type=int, default=20, help="times through all weights")
     parser.add_argument("--rate", type=float, default=50.0, help="requests a second")
     parser.add_argument("--total", type=int, default=4, help="pods of control")
-    parser.add_argument("--hold", type=float, default=10.0, help="seconds at each weight")
+    parser.add_argument("--hold", type=float, default=5.0, help="seconds at each weight")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the numbers here")
 
 
 async def run(options: argparse.Namespace, console: Console) -> int:
@@ -41,43 +58,38 @@ async def run(options: argparse.Namespace, console: Console) -> int:
         await with_routes()
     await kubectl("-n", NAMESPACE, "scale", f"deployment/{SERVICE}", f"--replicas={options.total}")
     kube = connect()
-    driver = Driver(kube, spec_of(SERVICE, options.router), options.total)
+    driver, found = Driver(kube, spec_of(SERVICE, options.router), options.total), Found()
     url = GATEWAY_URL if routed else NODE_PORTS[SERVICE]
     try:
         await driver.to(0)
-        shares: dict[int, Counter[str]] = {weight: Counter() for weight in WEIGHTS}
-        async with Probe(url, options.rate, keep=routed) as probe:
-            for number in range(options.repeats):
+        for number in range(options.repeats):
+            # A probe for each: what is under way at the end of a repeat is waited for, and memory stays flat.
+            async with Probe(url, options.rate, keep=routed) as probe:
                 for weight in WEIGHTS:
-                    await driver.to(weight)
-                    begun = time.monotonic()
+                    begun = await driver.to(weight)
+                    settled = time.monotonic()
                     await asyncio.sleep(options.hold)
-                    shares[weight].update(each.variant for each in probe.since(begun) if not each.trouble)
-                console.print(f"repeat {number + 1}: {len(probe.answers):,} requests, lost {dict(probe.lost) or 0}")
-        times = await _taking_effect(driver, options, console) if routed else []
+                    found.shares[weight].update(each.variant for each in probe.since(settled) if not each.trouble)
+                    if weight in found.taken:
+                        wanted = "canary" if weight else "control"
+                        found.taken[weight].append(taken_after(probe.since(begun), wanted, begun))
+                    if weight == max(WEIGHTS):
+                        await driver.promote(f"{time.time():.0f}")
+            found.requests += len(probe.answers)
+            found.lost += probe.lost
+            console.print(_so_far(number, found))
     finally:
         await driver.to(0)
         kube.close()
-    _show(console, options, probe, shares, times)
-    return 1 if probe.lost else 0
+    _show(console, options, found)
+    if options.json:
+        options.json.write_text(json.dumps(as_json(options, found), indent=2) + "\n", encoding="utf-8")
+    return 1 if found.lost else 0
 
 
-async def _taking_effect(driver: Driver, options: argparse.Namespace, console: Console) -> list[float]:
-    """Return, for each of some changes 0 <-> 100, seconds from the start of the write to 99 % at the new weight."""
-    # Both variants have all pods, so that a write is nothing but the two numbers.
-    await driver.to(100)
-    found = []
-    async with Probe(GATEWAY_URL, max(200.0, options.rate)) as probe:
-        await asyncio.sleep(1)
-        for at in range(options.repeats):
-            wanted = ("control", "canary")[at % 2]
-            begun = time.monotonic()
-            await asyncio.to_thread(driver.weigh, 0 if wanted == "control" else 100)
-            await asyncio.sleep(4)
-            seconds = taken_after(probe.since(begun), wanted, begun)
-            found.append(seconds)
-            console.print(f"change {at + 1}: all at {wanted} after {seconds * 1000:.0f} ms")
-    return found
+def _so_far(number: int, found: Found) -> str:
+    times = ", ".join(f"all at {weight}% after {each[-1] * 1000:.0f} ms" for weight, each in found.taken.items())
+    return f"repeat {number + 1}: {found.requests:,} requests, lost {dict(found.lost) or 0}; {times}"
 
 
 def taken_after(answers: list[Answer], wanted: str, begun: float) -> float:
@@ -90,15 +102,9 @@ def taken_after(answers: list[Answer], wanted: str, begun: float) -> float:
     return math.inf
 
 
-def _show(
-    console: Console,
-    options: argparse.Namespace,
-    probe: Probe,
-    shares: dict[int, Counter[str]],
-    times: list[float],
-) -> None:
+def _show(console: Console, options: argparse.Namespace, found: Found) -> None:
     table = Table("WEIGHT", "REQUESTS", "CANARY", "STANDARD ERROR", box=None, pad_edge=False, header_style="bold")
-    for weight, counts in shares.items():
+    for weight, counts in found.shares.items():
         total = counts.total()
         error = 100 * math.sqrt(weight * (100 - weight) / 1e4 / total) if total else math.nan
         share = 100 * counts["canary"] / total if total else math.nan
@@ -106,12 +112,25 @@ def _show(
     console.print(table)
     changes = options.repeats * len(WEIGHTS)
     console.print(
-        f"{options.router}: {len(probe.answers):,} requests at {options.rate:g}/s over {changes} changes of weight,"
-        f" {probe.lost.total()} lost {dict(probe.lost) or ''}"
+        f"{options.router}: {found.requests:,} requests at {options.rate:g}/s over {changes} changes of weight and"
+        f" {options.repeats} promotions, {found.lost.total()} lost {dict(found.lost) or ''}"
     )
-    if times:
+    for weight, times in found.taken.items():
         low, middle, high = np.percentile(np.array(times) * 1000, (0, 50, 100))
         console.print(
-            f"from the start of the write to 99 % of the requests: {low:.0f} to {high:.0f} ms, median {middle:.0f} ms"
-            f" ({len(times)} changes between 0 and 100)"
+            f"from the start of the write to 99 % of the requests at {weight}%: {low:.0f} to {high:.0f} ms, median"
+            f" {middle:.0f} ms ({len(times)} changes)"
         )
+
+
+def as_json(options: argparse.Namespace, found: Found) -> dict[str, Any]:
+    """Return everything that was measured; milliseconds."""
+    return {
+        "router": options.router,
+        "repeats": options.repeats,
+        "rate": options.rate,
+        "requests": found.requests,
+        "lost": dict(found.lost),
+        "answered": {str(weight): dict(counts) for weight, counts in found.shares.items()},
+        "taken_ms": {str(weight): [round(each * 1000, 1) for each in times] for weight, times in found.taken.items()},
+    }
