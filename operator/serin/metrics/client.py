@@ -21,6 +21,7 @@ from prometheus_api_client import PrometheusConnect
 from urllib3.util.retry import Retry
 
 from serin.engine.observation import MeasurementFailure, Unmeasured
+from serin.metrics.queries import span
 
 _T = TypeVar("_T")
 
@@ -30,6 +31,8 @@ _AT_ONCE: Final = 4
 """Queries to one server at a time; fewer than threads, so that a slow server does not stop the others. A query that
 waits for its turn does not yet use up its time."""
 _GRACE: Final = 2.0
+_SAME_TIME: Final = 1.0
+"""Seconds that the time of an answer may differ from the one that was asked for; it differs by its rounding alone."""
 _QUOTED: Final = 300
 _SECRET: Final = re.compile(r"(?i)(bearer|basic)\s+\S+|(token|password|secret|api_?key)=[^\s&\"']+|//[^/@\s]+@")
 
@@ -176,7 +179,7 @@ class Client:
 
     def _params(self) -> dict[str, str]:
         # Thanos then fails instead of leaving out stores; Prometheus ignores it.
-        return {"timeout": f"{self.timeout:g}s", "partial_response": "false"}
+        return {"timeout": span(self.timeout), "partial_response": "false"}
 
     def _ask_range(self, client: PrometheusConnect, promql: str, over: Range) -> list[Series]:
         start, end = (datetime.fromtimestamp(at, UTC) for at in (over.start, over.end))
@@ -190,6 +193,8 @@ class Client:
     def _ask(self, client: PrometheusConnect, promql: str, at: float) -> list[Row]:
         params = {"time": f"{at:.3f}", **self._params()}
         data: Any = client.custom_query(promql, params=params, timeout=self.timeout)
+        if any(abs(float(item["value"][0]) - at) > _SAME_TIME for item in data):
+            raise AnswerError(MeasurementFailure.SERVER_ERROR, "answered for another time: is a cache before it?")
         return [Row(dict(item["metric"]), float(item["value"][1])) for item in data]
 
 
@@ -228,6 +233,8 @@ def _refuse(response: requests.Response) -> None:
         partial = re.search(r"(?i)partial|unavailable|no store|fetch series|receive series", said)
         failure = MeasurementFailure.PARTIAL if partial else MeasurementFailure.WARNINGS
         raise AnswerError(failure, f"answered with warnings: {said}")
+    if body.get("isPartial"):  # VictoriaMetrics, when some of its storage nodes did not answer
+        raise AnswerError(MeasurementFailure.PARTIAL, "gave only a part of the result")
     if body.get("status") != "success" or (body.get("data") or {}).get("resultType") not in {"vector", "matrix"}:
         raise AnswerError(MeasurementFailure.CLIENT_ERROR, "answered with something else than a vector")
 

@@ -30,7 +30,7 @@ from serin.kube.errors import KubeError
 from tests.bench.services.memory import growth, growth_table
 from tests.bench.soak.growth import Course, Line, as_json, draw, line, table
 from tests.integration.controller.process import Operator, cluster_of, operator, repeated
-from tests.integration.controller.scene import Scene, Version, image_patch, scenery
+from tests.integration.controller.scene import Scene, Version, scenery, service_of
 from tests.load.__main__ import seconds
 
 _SAMPLE: Final = 5.0
@@ -66,7 +66,7 @@ class Shops:
     def start(self) -> None:
         """Make all of them."""
         for number in range(10):
-            self.scene.prepare(_name(number), size=4, **_spec(number))
+            self.scene.prepare(_name(number), **_spec(number))
 
     def work(self) -> None:
         """One round: whoever has ended is released again."""
@@ -93,9 +93,9 @@ class Shops:
             self.wrong.append(f"{namespace}, release {release}: {status['message']}")
         self._release[namespace] = release + 1
         share = 0.2 if _is_bad(number, release + 1) else 0.0
-        self.scene.traffic.versions[namespace, "canary"] = Version(errors=share)
-        service = {"name": "shop", "control": {"deployment": "shop"}, "canary": image_patch(f"shop:{release + 3}")}
-        self.scene.admin.patch(API_VERSION, PLURAL, namespace, "try", {"spec": {"services": [service]}})
+        self.scene.traffic.versions[namespace, "shop", "canary"] = Version(errors=share)
+        spec = {"services": [service_of(image=f"shop:{release + 3}")]}
+        self.scene.admin.patch(API_VERSION, PLURAL, namespace, "try", {"spec": spec})
 
 
 def _name(number: int) -> str:

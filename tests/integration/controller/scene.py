@@ -48,20 +48,26 @@ class Traffic:
             buckets=(0.1, 0.15, 0.2, 1.0),
         )
         self._chance = random.Random(1)
-        self.namespaces: set[str] = set()
-        self.versions: defaultdict[tuple[str, str], Version] = defaultdict(Version)
-        """What (namespace, variant) serves."""
-        self.served: defaultdict[tuple[str, str], int] = defaultdict(int)
+        self.shops: set[tuple[str, str]] = set()
+        """(namespace, service) of those that have users."""
+        self.versions: defaultdict[tuple[str, str, str], Version] = defaultdict(Version)
+        """What (namespace, service, variant) serves."""
+        self.served: defaultdict[tuple[str, str, str], int] = defaultdict(int)
+        """Requests so far, by the same."""
         self._server, self._thread = start_http_server(self.port, "127.0.0.1", registry)
 
     def serve(self) -> None:
         """Some requests of both variants."""
-        for namespace in list(self.namespaces):
+        for namespace, service in list(self.shops):
             for variant in ("control", "canary"):
-                self._serve(namespace, variant, self.versions[namespace, variant])
+                self._serve((namespace, service, variant))
 
-    def _serve(self, namespace: str, variant: str, version: Version) -> None:
-        labels = (namespace, "shop", variant)
+    def close(self, namespace: str) -> None:
+        """Nobody comes to a namespace any more."""
+        self.shops = {each for each in self.shops if each[0] != namespace}
+
+    def _serve(self, labels: tuple[str, str, str]) -> None:
+        version = self.versions[labels]
         failed, slow = self._some(version.requests, version.errors), self._some(version.requests, version.slow)
         self._requests.labels(*labels, "200").inc(version.requests - failed)
         if failed:
@@ -69,7 +75,7 @@ class Traffic:
         latency = self._latency.labels(*labels)
         for number in range(version.requests):
             latency.observe(0.18 if number < slow else 0.05)
-        self.served[namespace, variant] += version.requests
+        self.served[labels] += version.requests
 
     def _some(self, requests: int, share: float) -> int:
         """A share of so few requests is a fraction: the rest is by chance."""
@@ -93,17 +99,18 @@ def kubelet(kube: Kube) -> None:
             kube.patch("v1", "pods", meta["namespace"], meta["name"], ready, subresource="status")
 
 
-def shop(size: int = 2, image: str = "shop:1", name: str = "shop") -> dict[str, Any]:
+def shop(size: int = 2, name: str = "shop") -> dict[str, Any]:
     """Return the Deployment of a shop."""
-    labels = {"app": "shop"}
-    pod = {"metadata": {"labels": labels}, "spec": {"containers": [{"name": "main", "image": image}]}}
+    labels = {"app": name}
+    pod = {"metadata": {"labels": labels}, "spec": {"containers": [{"name": "main", "image": "shop:1"}]}}
     spec = {"replicas": size, "selector": {"matchLabels": labels}, "template": pod}
     return {"metadata": {"name": name}, "spec": spec}
 
 
-def image_patch(image: str) -> dict[str, Any]:
-    """Return a canary that differs from control by its image."""
-    return {"patch": {"spec": {"containers": [{"name": "main", "image": image}]}}}
+def service_of(name: str = "shop", image: str = "shop:2") -> dict[str, Any]:
+    """Return the service of an experiment whose canary differs from control by its image."""
+    patch = {"spec": {"containers": [{"name": "main", "image": image}]}}
+    return {"name": name, "control": {"deployment": name}, "canary": {"patch": patch}}
 
 
 @dataclass
@@ -117,22 +124,26 @@ class Scene:
     lease: LeaderLease
     serial: int = field(default=0)
 
-    def prepare(self, namespace: str = "", size: int = 2, **spec: Any) -> str:
+    def prepare(self, namespace: str = "", **spec: Any) -> str:
         """A namespace with a shop, and an experiment whose canary Serin makes; its name."""
         self.serial += 1
         namespace = namespace or f"crash-{self.serial}"
         self.create("v1", "namespaces", None, {"metadata": {"name": namespace}})
-        self.create("apps/v1", "deployments", namespace, shop(size))
-        service = {"metadata": {"name": "shop"}, "spec": {"selector": {"app": "shop"}, "ports": [{"port": 80}]}}
-        self.create("v1", "services", namespace, service)
-        self.traffic.namespaces.add(namespace)
+        self.open(namespace)
         self.experiment(namespace, **spec)
         return namespace
 
-    def experiment(self, namespace: str, name: str = "try", **spec: Any) -> None:
-        """An experiment on the shop of a namespace, a whole rollout in less than a minute."""
+    def open(self, namespace: str, name: str = "shop", size: int = 2) -> None:
+        """A shop that has users: its Deployment and its Service."""
+        self.create("apps/v1", "deployments", namespace, shop(size, name))
+        service = {"metadata": {"name": name}, "spec": {"selector": {"app": name}, "ports": [{"port": 80}]}}
+        self.create("v1", "services", namespace, service)
+        self.traffic.shops.add((namespace, name))
+
+    def experiment(self, namespace: str, name: str = "try", shop: str = "shop", **spec: Any) -> None:
+        """An experiment on a shop of a namespace, a whole rollout in less than a minute."""
         wanted = {
-            "services": [{"name": "shop", "control": {"deployment": "shop"}, "canary": image_patch("shop:2")}],
+            "services": [service_of(shop)],
             "stages": [{"name": "half", "weight": 50, "duration": "5s"}],
             "promotion": {"bake": "5s"},
             "analysis": {"interval": "5s", "minRequests": 20},

@@ -76,7 +76,7 @@ async def test_a_crash_at_every_write(scene: Scene, meddle: Meddle, phase: str, 
             async with free:
                 namespace = await asyncio.to_thread(scene.prepare)
                 await graveyard.run(namespace, life, _watching(scene, namespace, meddle), _SECONDS)
-                scene.traffic.namespaces.discard(namespace)
+                scene.traffic.close(namespace)
                 return life, await asyncio.to_thread(patiently, partial(state, scene.admin, namespace))
 
         begun = time.monotonic()

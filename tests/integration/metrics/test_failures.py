@@ -71,6 +71,7 @@ async def failure(source: MetricsSource, address: str) -> Unmeasured:
         (EMPTY, 206, MeasurementFailure.PARTIAL),
         (EMPTY | {"warnings": ["PromQL warning: mixed types"]}, 200, MeasurementFailure.WARNINGS),
         (EMPTY | {"warnings": ["receive series from store: partial"]}, 200, MeasurementFailure.PARTIAL),
+        (EMPTY | {"isPartial": True}, 200, MeasurementFailure.PARTIAL),
         (EMPTY | {"infos": ["PromQL info: might not be a counter"]}, 200, MeasurementFailure.EMPTY),
         ({"status": "error", "errorType": "bad_data", "error": "x"}, 400, MeasurementFailure.CLIENT_ERROR),
         ({"status": "error", "errorType": "execution", "error": "x"}, 422, MeasurementFailure.CLIENT_ERROR),
@@ -87,6 +88,15 @@ async def test_answers_that_measure_nothing(
 ) -> None:
     """What the server answers decides the failure."""
     assert (await failure(source, serve(body, status))).failure is expected
+
+
+async def test_an_answer_for_another_time_is_none(source: MetricsSource, serve: Serve) -> None:
+    """A cache that answers with an older look's result says so by its time; counted again, it would be evidence."""
+    row = {"metric": {"namespace": "ns", "service": "web", "variant": "control", "code": "200"}}
+    old = {"status": "success", "data": {"resultType": "vector", "result": [{**row, "value": [999_970, "1"]}]}}
+    result = await failure(source, serve(old))
+    assert result.failure is MeasurementFailure.SERVER_ERROR
+    assert "answered for another time" in result.message
 
 
 async def test_a_slow_answer_is_a_timeout(serve: Serve) -> None:
