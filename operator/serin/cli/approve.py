@@ -10,7 +10,7 @@ from serin.api.names import APPROVE
 from serin.api.status import TERMINAL, Phase, Status
 from serin.cli import cluster
 from serin.cli.cluster import Cluster, Experiment, NothingToDoError
-from serin.engine.goals import approval_of
+from serin.engine.goals.judging import approval_of
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

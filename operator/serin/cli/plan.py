@@ -24,7 +24,7 @@ from serin.cli.plan_delay import FAULTS, Delay, Fault, delay
 from serin.cli.plan_figures import Figures, ServiceFigures, figures
 from serin.cli.plan_goals import GoalPlan, plan_goal, warnings_of
 from serin.cli.simulate import read_experiment
-from serin.engine.goal_schedule import goal_problems, schedule
+from serin.engine.goals.schedule import goal_problems, schedule
 from serin.stats.goals import bounds
 
 OK: Final = 0

@@ -206,7 +206,7 @@ async def _goal(source: MetricsSource, spec: Spec, goal: Goal, namespace: str, s
     """Users of yesterday and the spread of their values, where figures of the goal are there already."""
     import time  # noqa: PLC0415 - a clock, only here
 
-    from serin.engine.goal_reading import GoalReading  # noqa: PLC0415 - as above
+    from serin.engine.observation import GoalReading  # noqa: PLC0415 - as above
     from serin.metrics.goals import read_goals  # noqa: PLC0415 - as above
 
     only = type(spec)(

@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from serin.engine.goal_schedule import schedule
+from serin.engine.goals.schedule import schedule
 from serin.stats.goals import days_needed, inflation, sample_size, smallest_effect
 
 if TYPE_CHECKING:

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 from rich.table import Table
 
 from serin.cli.plan_delay import FAULTS
-from serin.engine.goal_schedule import schedule
-from serin.engine.goal_wording import number
+from serin.engine.goals.schedule import schedule
+from serin.engine.goals.wording import number
 from serin.engine.wording import length, milliseconds, share
 
 if TYPE_CHECKING:

@@ -20,8 +20,8 @@ from serin.api.units import Duration, Share
 from serin.cli.course import Course
 from serin.cli.faults import EXAMPLE, parse_fault
 from serin.cli.picture import NoPictureError, draw
-from serin.engine.goal_schedule import goal_problems
-from serin.engine.goal_world import GoalEffect
+from serin.engine.goals.schedule import goal_problems
+from serin.engine.goals.world import GoalEffect
 from serin.engine.wording import length, unix
 from serin.engine.world import Fault, Traffic, World
 

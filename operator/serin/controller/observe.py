@@ -15,9 +15,10 @@ from serin.api.status import TERMINAL, Phase, Status
 from serin.controller.claims import in_use
 from serin.controller.store import Key, Store, key_of, names_of
 from serin.controller.waits import Waits
-from serin.engine import goals, history, record, run
-from serin.engine.goal_reading import GoalReading
+from serin.engine import history, record, run
+from serin.engine.goals import judging
 from serin.engine.observation import (
+    GoalReading,
     History,
     LookResult,
     Observation,
@@ -244,7 +245,7 @@ class Observer:
         self, namespace: str, spec: Spec, status: Status, now: float
     ) -> dict[str, GoalReading | Unmeasured]:
         """Sums over users, about once an hour: only when the engine has a use for them."""
-        if not goals.due(spec, status):
+        if not judging.due(spec, status):
             return {}
         return await read_goals(self.source, spec, namespace, now, now - unix(status.stage_started_at))
 

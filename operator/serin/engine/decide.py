@@ -12,10 +12,11 @@ import msgspec
 from serin.api.names import APPROVE
 from serin.api.spec import InvalidSpecError, Spec
 from serin.api.status import TERMINAL, Phase, ServiceStatus, Status, VerdictName
-from serin.engine import goals, phases, record, run
+from serin.engine import phases, record, run
 from serin.engine.conditions import significant, with_conditions, with_transition
 from serin.engine.decision import AddFinalizer, Decision, EventNote, RemoveFinalizer
 from serin.engine.evidence import Counted, count_looks, worst
+from serin.engine.goals import judging
 from serin.engine.history import histories, with_history
 from serin.engine.observation import Observation
 from serin.engine.rules import Case
@@ -64,7 +65,7 @@ def decide(spec: Spec | InvalidSpecError, status: Status, observation: Observati
     status, drift = _noticed(status, observation, now)
     observation = _fresh(status, observation)
     status, counted = _count(spec, status, observation)
-    status = goals.count(spec, status, observation)
+    status = judging.count(spec, status, observation)
     position = run.position(status)
     case = Case(spec, status, observation, counted, position, run.stage_of(spec, status), now, replaced)
     outcome = phases.deleting(case) if observation.deleting else _PHASES[position](case)

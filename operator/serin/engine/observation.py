@@ -7,7 +7,7 @@ Deployment is None, a failed measurement is an `Unmeasured` with its kind. The r
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from serin.engine.goal_reading import GoalReading
+from serin.stats.goals import Moments
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,12 +102,18 @@ class MeasurementFailure(StrEnum):
     SERVER_ERROR = "ServerError"
     TIMEOUT = "Timeout"
     UNREACHABLE = "Unreachable"
+    UNAUTHORIZED = "Unauthorized"
     GAP = "Gap"
 
     @property
     def passes(self) -> bool:
         """True when asking for the same look again may give its counts."""
-        return self in {MeasurementFailure.SERVER_ERROR, MeasurementFailure.TIMEOUT, MeasurementFailure.UNREACHABLE}
+        return self in {
+            MeasurementFailure.SERVER_ERROR,
+            MeasurementFailure.TIMEOUT,
+            MeasurementFailure.UNREACHABLE,
+            MeasurementFailure.UNAUTHORIZED,
+        }
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,6 +157,23 @@ class LookResult:
     seconds: float
     services: dict[str, ServiceCounts | Unmeasured]
     """By the service's name; every service of the experiment has an entry."""
+
+
+@dataclass(frozen=True, slots=True)
+class GoalReading:
+    """The users of one goal.
+
+    Args:
+        control: control's users.
+        canary: the canary's users.
+        at: Unix time in seconds for which the sums hold.
+        segments: (control, canary) by the segment's name; empty when the goal has none.
+    """
+
+    control: Moments
+    canary: Moments
+    at: float
+    segments: dict[str, tuple[Moments, Moments]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,8 +11,9 @@ from typing import Final
 from serin.api.names import APPROVE
 from serin.api.spec import Spec, Stage
 from serin.api.status import Phase, Status, VerdictName
-from serin.engine import goals, wording
+from serin.engine import wording
 from serin.engine.evidence import Counted, samples
+from serin.engine.goals import judging
 from serin.engine.observation import Observation
 from serin.engine.run import run_id
 
@@ -69,7 +70,7 @@ def guardrail_failing(case: Case) -> Finding | None:
 
 def goal_inferior(case: Case) -> Finding | None:
     """A goal that is proven to be worse, in its stage, rolls all services back."""
-    worse = goals.inferior(case.spec, case.status)
+    worse = judging.inferior(case.spec, case.status)
     return None if worse is None else Finding("GoalInferior", worse)
 
 
@@ -186,15 +187,15 @@ def stage_time(case: Case) -> Finding | None:
         f"until {wording.clock(ends, case.now)} ({wording.length(ends - case.now)} left);"
         f" {wording.count(requests)} canary requests in this stage"
     )
-    return Finding("StageRunning", text + goals.so_far(case.status), brief=text)
+    return Finding("StageRunning", text + judging.so_far(case.status), brief=text)
 
 
 def stage_samples(case: Case) -> Finding | None:
     """A stage with `minSamples` lasts until each variant of each service has as many."""
     if case.stage is None or case.stage.min_samples is None:
         return None
-    if goals.by_users(case.spec, case.stage.name):
-        missing = goals.users_missing(case.status, case.stage.min_samples)
+    if judging.by_users(case.spec, case.stage.name):
+        missing = judging.users_missing(case.status, case.stage.min_samples)
         return None if missing is None else Finding("NeedsSamples", missing)
     need = case.stage.min_samples
     for service in case.spec.services:
@@ -230,17 +231,17 @@ def enough_evidence(case: Case) -> Finding | None:
 
 def goals_judged(case: Case) -> Finding | None:
     """A step forward from the stage of the goals needs the last look at each of them, however long that takes."""
-    lost = goals.unmeasured(case.spec, case.status)
+    lost = judging.unmeasured(case.spec, case.status)
     if lost is not None:
         return Finding("NoGoalData", lost)
-    waiting = goals.unjudged(case.spec, case.status)
+    waiting = judging.unjudged(case.spec, case.status)
     return None if waiting is None else Finding("JudgingGoals", waiting)
 
 
 def goals_reached(case: Case) -> Finding | None:
     """All goals together must be what `promoteOn` asks for; where one is not, a person decides."""
-    missing = goals.unreached(case.spec, case.status)
-    what = goals.approval_of(case.spec)
+    missing = judging.unreached(case.spec, case.status)
+    what = judging.approval_of(case.spec)
     if missing is None or approved(case, what):
         return None
     command = f"kubectl serin approve {case.seen.name} --goals"

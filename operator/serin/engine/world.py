@@ -14,7 +14,7 @@ import numpy as np
 
 from serin.api.spec import Service, Spec, canary_name
 from serin.api.status import TERMINAL, Status
-from serin.engine import goals, record, run
+from serin.engine import record, run
 from serin.engine.decide import decide
 from serin.engine.decision import (
     Act,
@@ -28,9 +28,10 @@ from serin.engine.decision import (
     RestoreTemplate,
     Shift,
 )
-from serin.engine.goal_reading import GoalReading
-from serin.engine.goal_world import GoalEffect, GoalUsers
+from serin.engine.goals import judging
+from serin.engine.goals.world import GoalEffect, GoalUsers
 from serin.engine.observation import (
+    GoalReading,
     LookResult,
     MeasurementFailure,
     Observation,
@@ -245,7 +246,7 @@ class World:
         }
 
     def _goals(self) -> dict[str, GoalReading | Unmeasured]:
-        if not goals.due(self.spec, self.status):
+        if not judging.due(self.spec, self.status):
             return {}
         first = self.spec.services[0].name
         return {

@@ -13,9 +13,8 @@ from typing import Final
 
 from serin.api.names import CANARY, CONTROL
 from serin.api.spec import Goal, MetricLabels, Service, Spec, canary_name
-from serin.engine.goal_reading import GoalReading
-from serin.engine.goal_schedule import goal_problems
-from serin.engine.observation import MeasurementFailure, Problem, Unmeasured
+from serin.engine.goals.schedule import goal_problems
+from serin.engine.observation import GoalReading, MeasurementFailure, Problem, Unmeasured
 from serin.metrics import queries
 from serin.metrics.client import Row, shown
 from serin.metrics.source import MetricsSource

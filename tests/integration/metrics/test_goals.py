@@ -8,8 +8,7 @@ from typing import Any
 import pytest
 
 from serin.api.spec import Spec, parse_spec
-from serin.engine.goal_reading import GoalReading
-from serin.engine.observation import MeasurementFailure, Unmeasured
+from serin.engine.observation import GoalReading, MeasurementFailure, Unmeasured
 from serin.metrics.goals import check_goals, read_goals
 from serin.metrics.source import MetricsSource
 from serin.stats.goals import Moments

@@ -10,7 +10,7 @@ import pytest
 from prometheus_client import CollectorRegistry, start_http_server
 
 from serin.api.spec import parse_spec
-from serin.engine.goal_reading import GoalReading
+from serin.engine.observation import GoalReading
 from serin.metrics.goals import check_goals, read_goals
 from serin.metrics.source import MetricsSource
 from serin.stats.goals import Moments

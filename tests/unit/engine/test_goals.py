@@ -9,11 +9,12 @@ import pytest
 from serin.api.names import APPROVE
 from serin.api.spec import Spec, parse_spec
 from serin.api.status import GoalStatus, Phase, Status, parse_status, status_to_json
-from serin.engine import goal_record, goals
 from serin.engine.decide import decide
-from serin.engine.goal_reading import GoalReading
-from serin.engine.goal_schedule import goal_problems, judged_stage, schedule
-from serin.engine.goal_world import GoalEffect
+from serin.engine.goals import judging
+from serin.engine.goals import record as goal_record
+from serin.engine.goals.schedule import goal_problems, judged_stage, schedule
+from serin.engine.goals.world import GoalEffect
+from serin.engine.observation import GoalReading
 from serin.engine.world import World
 from serin.stats.goals import Moments
 from tests.unit.engine.test_machine import significant_digits
@@ -325,5 +326,5 @@ def test_values_that_change_afterwards_spoil_only_the_cross_check() -> None:
     plan = schedule(made.spec)
     assert plan is not None
     status = msgspec.structs.replace(made.status, stage_seconds=made.status.stage_seconds + 2 * plan.block)
-    after = goals.count(made.spec, status, dataclasses.replace(made.observe(), goals={"satisfaction": falling}))
+    after = judging.count(made.spec, status, dataclasses.replace(made.observe(), goals={"satisfaction": falling}))
     assert "users' values changed afterwards" in goal(after).cross_check

@@ -14,12 +14,12 @@ from hypothesis.stateful import initialize, rule
 
 from serin.api.names import APPROVE
 from serin.api.status import Phase, Status
-from serin.engine import goal_record, run
+from serin.engine import run
 from serin.engine.decision import Decision
-from serin.engine.goal_reading import GoalReading
-from serin.engine.goal_schedule import rule_of
-from serin.engine.goal_world import GoalEffect
-from serin.engine.observation import MeasurementFailure, Observation, Unmeasured
+from serin.engine.goals import record as goal_record
+from serin.engine.goals.schedule import rule_of
+from serin.engine.goals.world import GoalEffect
+from serin.engine.observation import GoalReading, MeasurementFailure, Observation, Unmeasured
 from serin.engine.world import Fault, World
 from serin.stats.goals import GoalVerdict
 from tests.unit.engine.test_machine import Interleavings

@@ -9,8 +9,9 @@ import pytest
 from serin.api.names import APPROVE
 from serin.api.spec import Goal
 from serin.api.status import GoalStatus, GuardrailStatus, Phase, ServiceStatus, Status, Step, VerdictName
-from serin.engine import goal_record, rules, run
+from serin.engine import rules, run
 from serin.engine.evidence import Counted, Failing
+from serin.engine.goals import record as goal_record
 from serin.engine.observation import Observation, RouteReading, ServiceObservation, Workload
 from serin.engine.rules import HOLDS, ROLLS_BACK, STAYS, Case, Rule, first
 from tests.unit.engine.worlds import spec

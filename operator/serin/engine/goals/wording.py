@@ -10,14 +10,14 @@ import msgspec
 
 from serin.api.status import GoalStatus
 from serin.engine import wording
-from serin.engine.goal_schedule import rule_of
+from serin.engine.goals.schedule import rule_of
 from serin.stats.goals import GoalVerdict, common_language, reweighted, segments, users_that_decide
 
 if TYPE_CHECKING:
     from serin.api.spec import Goal
-    from serin.engine.goal_reading import GoalReading
-    from serin.engine.goal_record import GoalRecord
-    from serin.engine.goal_schedule import Schedule
+    from serin.engine.goals.record import GoalRecord
+    from serin.engine.goals.schedule import Schedule
+    from serin.engine.observation import GoalReading
     from serin.stats.goals import Comparison, GoalJudgement, Moments
 
 _SEGMENTS: Final = 4

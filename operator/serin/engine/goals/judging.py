@@ -1,4 +1,4 @@
-"""Goals: what is counted of them, when a look is taken, and what their verdicts do to the experiment.
+"""What is counted of goals, when a look is taken, and what their verdicts do to the experiment.
 
 A goal is looked at only as often as was planned, and only on a whole, fresh reading. Without one nothing is promoted
 and nothing is rolled back: the experiment waits, and says for what.
@@ -13,12 +13,15 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 
 from serin.api.status import GoalStatus, Phase, Status
-from serin.engine import goal_record, goal_samples, goal_wording, run, wording
+from serin.engine import run, wording
 from serin.engine.evidence import guardrail_names
-from serin.engine.goal_reading import GoalReading
-from serin.engine.goal_record import GoalRecord, key_of
-from serin.engine.goal_schedule import Schedule, rollback_alpha, rule_of, schedule
-from serin.engine.goal_wording import Look
+from serin.engine.goals import record as goal_record
+from serin.engine.goals import samples as goal_samples
+from serin.engine.goals import wording as goal_wording
+from serin.engine.goals.record import GoalRecord, key_of
+from serin.engine.goals.schedule import Schedule, rollback_alpha, rule_of, schedule
+from serin.engine.goals.wording import Look
+from serin.engine.observation import GoalReading
 from serin.stats.goals import GoalVerdict, Moments, bounds, holm, judge_goal, repeated_p_value, welch
 
 if TYPE_CHECKING:

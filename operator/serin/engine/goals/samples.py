@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from serin.api.spec import Spec
-    from serin.engine.goal_record import GoalRecord
-    from serin.engine.goal_schedule import Schedule
+    from serin.engine.goals.record import GoalRecord
+    from serin.engine.goals.schedule import Schedule
 
 _MIXED: Final = "users, not kept on one variant (traffic.type Replicas)"
 

@@ -5,8 +5,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from serin.engine.goal_reading import GoalReading
-from serin.engine.observation import MeasurementFailure, Unmeasured
+from serin.engine.observation import GoalReading, MeasurementFailure, Unmeasured
 from serin.stats.goals import Moments
 
 _DAY = 86_400.0
