@@ -6,6 +6,11 @@ that the experiment is broken, not that the canary is.
 
 Lindon and Malek 2022, "Anytime-valid inference for multinomial count data": a Dirichlet prior on the true split against
 the intended one; the Bayes factor is an e-process. A new weight opens a new Dirichlet, and the e-values multiply.
+
+It is a test on users. Requests of one user go together where users stay with their variant, so counts of requests are
+made smaller first, to the number of users that they may be of: of users who make as many requests each, the e-value is
+then exactly that of the users. (A power of the requests' own would not do: it comes near the largest likelihood ratio,
+which is no e-value.)
 """
 
 from __future__ import annotations
@@ -28,7 +33,9 @@ class SampleRatioConfig:
     Args:
         alpha: the chance that a right split is ever held, in (0, 1).
         band: tolerated relative deviation of the canary's weight: 0 for users, 0.02 for requests.
-        phi: overdispersion of the counts, >= 1: 1 for users; for requests about the requests per user and look.
+        phi: counts of one user, >= 1: 1 for users; for requests about the requests of a user within some minutes.
+        most: users that the counts of one weight can be of, at most, however many counts there are; > 0.
+        earlier: a lower weight that some of those who are counted may still have been split by; 0 without.
 
     Raises:
         ValueError: a number out of its range, with a sentence that says what to write instead.
@@ -37,6 +44,8 @@ class SampleRatioConfig:
     alpha: float = 0.001
     band: float = 0.0
     phi: float = 1.0
+    most: float = math.inf
+    earlier: float = 0.0
 
     def __post_init__(self) -> None:
         """Refuse what can't be tested."""
@@ -46,6 +55,8 @@ class SampleRatioConfig:
             raise ValueError(f"the band is {self.band}; write a share from 0 to 1, for example 0.02")
         if not 1 <= self.phi < math.inf:
             raise ValueError(f"phi is {self.phi}; write 1 for users, or more for requests")
+        if not (self.most > 0 and 0 <= self.earlier < 1):
+            raise ValueError(f"most is {self.most}, earlier {self.earlier}; write more than 0, and a share below 1")
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,11 +159,14 @@ def _log_evidence(config: SampleRatioConfig, state: SampleRatio) -> float:
     of them is true.
     """
     n = state.control + state.canary
+    scale = min(1 / config.phi, config.most / n) if n else 0.0
+    control, canary = scale * state.control, scale * state.canary
     prior = (CONCENTRATION * (1 - state.weight), CONCENTRATION * state.weight)
-    predicted = math.lgamma(CONCENTRATION) - math.lgamma(CONCENTRATION + n)
-    for count, mass in zip((state.control, state.canary), prior, strict=True):
+    predicted = math.lgamma(CONCENTRATION) - math.lgamma(CONCENTRATION + control + canary)
+    for count, mass in zip((control, canary), prior, strict=True):
         predicted += math.lgamma(mass + count) - math.lgamma(mass)
-    low, high = state.weight * (1 - config.band), min(state.weight * (1 + config.band), (1 + state.weight) / 2)
+    lowest = min(state.weight, config.earlier or state.weight)
+    low, high = lowest * (1 - config.band), min(state.weight * (1 + config.band), (1 + state.weight) / 2)
     # the likelihood has one maximum: at the observed split, or at the end of the band that is nearest to it
     best = min(max(state.canary / n if n else state.weight, low), high)
-    return (predicted - state.canary * math.log(best) - state.control * math.log1p(-best)) / config.phi
+    return predicted - canary * math.log(best) - control * math.log1p(-best)

@@ -77,6 +77,36 @@ def test_requests_may_deviate_within_the_band() -> None:
     assert judge_split(requests, count_split(requests, SampleRatio(), **far)).holds  # type: ignore[arg-type]
 
 
+@given(st.integers(1, 50), st.integers(0, 400), st.integers(0, 400))
+def test_requests_of_a_user_count_as_one(each: int, control: int, canary: int) -> None:
+    """Users who make as many requests each: with phi as many, the requests' evidence is that of the users."""
+    users = count_split(CONFIG, SampleRatio(), weight=0.3, control=control, canary=canary)
+    config = SampleRatioConfig(phi=each)
+    requests = count_split(config, SampleRatio(), weight=0.3, control=control * each, canary=canary * each)
+    assert requests.largest == pytest.approx(users.largest, abs=1e-9)
+
+
+def test_no_more_users_than_there_can_be() -> None:
+    """Beyond `most` more requests are no more evidence: a persistent few users may lie off the weight for ever."""
+    config = SampleRatioConfig(phi=100.0, most=500.0)
+    near = [count_split(config, SampleRatio(), weight=0.5, control=55 * n, canary=45 * n) for n in (10**3, 10**6)]
+    assert near[0].largest == pytest.approx(near[1].largest)
+    assert not judge_split(config, near[1]).holds
+    assert judge_split(
+        config, count_split(config, SampleRatio(), weight=0.5, control=7 * 10**6, canary=3 * 10**6)
+    ).holds
+
+
+def test_users_of_an_earlier_weight_may_be_among_them() -> None:
+    """With an earlier weight of 5 % a share between 5 and 50 % is right, and beyond either end it is not."""
+    config = SampleRatioConfig(earlier=0.05)
+    held = [
+        judge_split(config, count_split(config, SampleRatio(), weight=0.5, control=10_000 - n, canary=n)).holds
+        for n in (100, 500, 3000, 5000, 5500)
+    ]
+    assert held == [True, False, False, False, True]
+
+
 @given(st.lists(st.tuples(st.sampled_from([0.05, 0.5]), st.integers(0, 10**6), st.integers(0, 10**6)), max_size=8))
 def test_records_are_exact(looks: list[tuple[float, int, int]]) -> None:
     """Stopped and resumed at every look, the state is the same to the last bit, and short."""
@@ -97,7 +127,7 @@ def test_variants_may_be_relabelled(weight: float, control: int, canary: int) ->
     assert one.largest == pytest.approx(other.largest, abs=1e-6)
 
 
-@pytest.mark.parametrize("bad", [{"alpha": 0.0}, {"band": 1.0}, {"phi": 0.5}])
+@pytest.mark.parametrize("bad", [{"alpha": 0.0}, {"band": 1.0}, {"phi": 0.5}, {"most": 0.0}])
 def test_bad_settings(bad: dict[str, float]) -> None:
     """A number out of its range is refused with a sentence."""
     with pytest.raises(ValueError, match="write"):
