@@ -17,21 +17,27 @@ ENDS = ("Succeeded", "RolledBack", "Failed")
 LONGEST = 3600.0
 
 
-def load_plan(rate: float, seconds: float = LONGEST) -> Plan:
-    """Return the load of the demo: both services through their NodePorts, fresh connections, Poisson arrivals."""
+def load_plan(rate: float, seconds: float = LONGEST, gateway: str = "") -> Plan:
+    """Return the load of the demo: both services, fresh connections, Poisson arrivals.
+
+    Args:
+        rate: Requests per second of each service.
+        seconds: How long.
+        gateway: The address of a gateway in front of both; their NodePorts without one.
+    """
     return Plan(
         (
-            Target("recommendation", (ADDRESSES["recommendation"],), rate),
-            Target("conversation", (ADDRESSES["conversation"],), rate),
+            Target("recommendation", (gateway or ADDRESSES["recommendation"],), rate),
+            Target("conversation", (gateway or ADDRESSES["conversation"],), rate),
         ),
         duration=seconds,
     )
 
 
 @asynccontextmanager
-async def under_load(rate: float) -> AsyncIterator[Load]:
+async def under_load(rate: float, gateway: str = "") -> AsyncIterator[Load]:
     """Send requests as long as the block runs; `load.report` grows meanwhile."""
-    load, stop = Load(load_plan(rate)), asyncio.Event()
+    load, stop = Load(load_plan(rate, gateway=gateway)), asyncio.Event()
     task = asyncio.create_task(load.run(stop))
     try:
         yield load

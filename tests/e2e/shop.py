@@ -36,9 +36,9 @@ class Shop:
         self._said = ""
 
     @asynccontextmanager
-    async def load(self) -> AsyncIterator[Load]:
-        """Send requests to both services as long as the block runs."""
-        async with under_load(RATE) as load:
+    async def load(self, gateway: str = "") -> AsyncIterator[Load]:
+        """Send requests to both services as long as the block runs, through a gateway if there is one."""
+        async with under_load(RATE, gateway) as load:
             yield load
 
     async def clean(self, faults: dict[str, str] | None = None, faulty: str = "recommendation") -> None:

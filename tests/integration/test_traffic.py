@@ -114,6 +114,17 @@ def test_the_nearest_share_is_named(shop: Shop) -> None:
     assert reading.note == "10% is the nearest that 10 pods can give to 5%"
 
 
+def test_a_share_between_two_numbers_of_pods_is_the_one_below(shop: Shop) -> None:
+    """10 pods give 20 % for 25 %, not 30: the canary gets no more than its stage says, and the reading says what."""
+    shop.write(25)
+    shop.ready("shop-next")
+    assert shop.write(25) == (8, 2)
+    shop.ready("shop")
+    reading = shop.read(25)
+    assert reading.weight == pytest.approx(20)
+    assert reading.note == "20% is the nearest that 10 pods can give to 25%"
+
+
 def refusals(kube: Kube, namespace: str, asked: Service) -> dict[str, str]:
     """Return the problems by reason."""
     return {each.reason: each.message for each in ReplicasRouter(kube).check(namespace, asked)}
@@ -202,6 +213,29 @@ def test_a_keda_object_is_refused(kube: Kube, namespace: str) -> None:
         assert "ScaledObject k" in refusals(kube, namespace, service())["Autoscaled"]
     finally:
         kube.delete(*crds, None, "scaledobjects.keda.sh")
+
+
+def test_a_budget_of_controls_pods_alone_is_refused(kube: Kube, namespace: str) -> None:
+    """A number of control's pods can't be kept while the canary takes their place; the sentence says what to write."""
+    kube.create(APPS, "deployments", namespace, deployment("shop", 10, role="control"))
+    kube.create(APPS, "deployments", namespace, deployment("shop-next", 0, role="canary"))
+    kube.create("v1", "services", namespace, SHARED)
+    alone = {"matchLabels": {"app": "shop"}, "matchExpressions": [
+        {"key": "serin.dev/variant", "operator": "NotIn", "values": ["canary"]}]}  # fmt: skip
+    fine: dict[str, dict[str, Any]] = {
+        "both": {"selector": {"matchLabels": {"app": "shop"}}, "minAvailable": 8},
+        "share": {"selector": alone, "minAvailable": "80%"},
+        "missing": {"selector": alone, "maxUnavailable": 1},
+        "other": {"selector": {"matchLabels": {"app": "cart"}}, "minAvailable": 3},
+    }
+    for name, spec in fine.items():
+        kube.create("policy/v1", "poddisruptionbudgets", namespace, {"metadata": {"name": name}, "spec": spec})
+    assert refusals(kube, namespace, service()) == {}
+    spec = {"selector": alone, "minAvailable": 8}
+    kube.create("policy/v1", "poddisruptionbudgets", namespace, {"metadata": {"name": "bad"}, "spec": spec})
+    message = refusals(kube, namespace, service())["DisruptionBudget"]
+    assert "PodDisruptionBudget bad asks for 8 of control's pods" in message
+    assert "matches the pods of both (app: shop), or write maxUnavailable" in message
 
 
 def test_the_canarys_name_may_be_taken(kube: Kube, namespace: str) -> None:

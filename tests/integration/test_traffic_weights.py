@@ -203,7 +203,7 @@ def test_a_preset_moves_its_vendors_resource(kube: Kube, namespace: str, preset:
     taken(shop, preset)
     assert shop.router.check(namespace, shop.service) == ()
     for weight in (25, 100, 0):
-        for _ in range(12):
+        for _ in range(20):
             found = shop.read(weight, after=2.0)
             if found.settled:
                 break

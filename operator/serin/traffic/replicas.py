@@ -13,6 +13,7 @@ from serin.engine.split import pods_for
 from serin.kube.client import Kube
 from serin.kube.deployments import Deployments, canary_from
 from serin.kube.errors import KubeError, NotFound
+from serin.traffic.budgets import too_many
 
 _HPA: Final = ("autoscaling/v2", "horizontalpodautoscalers", "HorizontalPodAutoscaler")
 _KEDA: Final = ("keda.sh/v1alpha1", "scaledobjects", "ScaledObject")
@@ -151,6 +152,9 @@ class ReplicasRouter:
         problems += _size_problems(service, objects["control"], objects["canary"])
         problems += self._scalers(namespace, service, [service.control.deployment, canary_name(service)])
         problems += self._service(namespace, service, objects)
+        problems += too_many(
+            self._kube, namespace, service, *(_labels(objects[role]) for role in ("control", "canary"))
+        )
         return tuple(problems)
 
     def _scalers(self, namespace: str, service: Service, names: list[str]) -> list[Problem]:

@@ -236,9 +236,8 @@ class RouteRouter:
         fence = "resourceVersion" if any(path.startswith("/metadata/") for path in wanted) else "generation"
         patch = [{"op": "test", "path": f"/metadata/{name}", "value": meta[name]} for name in ("uid", fence)]
         patch += [{"op": "add", "path": path, "value": value} for path, value in wanted.items()]
-        _log.info(
-            "weights", namespace=namespace, route=str(address), numbers=[tuple(each) for each in numbers.values()]
-        )
+        weights = [f"{canary}/{control}" for canary, control in numbers.values()]
+        _log.info("weights", namespace=namespace, route=str(address), canary_control=weights)
         preset = address.preset
         try:
             self._kube.patch(preset.api_version, preset.plural, namespace, address.name, patch, JSON_PATCH)

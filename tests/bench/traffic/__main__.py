@@ -1,4 +1,4 @@
-"""`python -m tests.bench.traffic switching|sticky`: the benches of the routers as programs, on the test cluster."""
+"""`python -m tests.bench.traffic switching|sticky|first`: benches of the routers as programs, on the test cluster."""
 
 import argparse
 import asyncio
@@ -6,10 +6,10 @@ import sys
 
 from rich.console import Console
 
-from tests.bench.traffic import sticky, switching
+from tests.bench.traffic import first, sticky, switching
 from tests.demo.kubectl import KubectlError
 
-BENCHES = {"switching": switching, "sticky": sticky}
+BENCHES = {"switching": switching, "sticky": sticky, "first": first}
 
 
 def main(arguments: list[str] | None = None) -> int:

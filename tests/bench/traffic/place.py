@@ -26,10 +26,34 @@ from tests.demo.kubectl import NAMESPACE, KubectlError, get, kubectl
 
 GATEWAY_URL = "http://127.0.0.1:30080"
 NODE_PORTS = {"recommendation": "http://127.0.0.1:30081", "conversation": "http://127.0.0.1:30082"}
+SERVICE = "recommendation"
+"""The one that the benches drive."""
 ROUTES = REPOSITORY / "manifests/gateway/shop"
 _LOOK = 0.5
 _NEAR = 0.01
 """Percent: far more than a trace, far less than a weight."""
+
+
+async def alone() -> None:
+    """Check that nobody else drives the routers.
+
+    Raises:
+        RuntimeError: there are experiments.
+    """
+    if (await get("-n", NAMESPACE, "cex"))["items"]:
+        raise RuntimeError(f"there are experiments in namespace {NAMESPACE}: delete them first")
+
+
+async def with_gateway() -> None:
+    """Put the shop behind the Gateway, for a bench that has it for itself.
+
+    Raises:
+        RuntimeError: there is no gateway, or there are experiments.
+    """
+    if not await has_gateway():
+        raise RuntimeError("the cluster has no gateway: run `make gateway` first")
+    await alone()
+    await with_routes()
 
 
 async def has_gateway() -> bool:

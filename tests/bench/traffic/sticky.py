@@ -12,11 +12,10 @@ from rich.table import Table
 from serin.stats import SampleRatio, SampleRatioConfig, SampleRatioEvidence, count_split, judge_split
 from serin.traffic.presets import gateway_api
 from serin.traffic.sticky import chosen, hashing
-from tests.bench.traffic.place import GATEWAY_URL, Driver, connect, has_gateway, spec_of, with_routes
+from tests.bench.traffic.place import GATEWAY_URL, SERVICE, Driver, connect, spec_of, with_gateway
 from tests.bench.traffic.probe import variants
 from tests.demo.kubectl import NAMESPACE, get, kubectl
 
-SERVICE = "recommendation"
 WEIGHTS = (5, 10, 25, 50, 0, 5)
 
 
@@ -28,11 +27,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 async def run(options: argparse.Namespace, console: Console) -> int:
     """Run the bench; 0 when nobody was mispredicted and nobody left."""
-    if not await has_gateway():
-        raise RuntimeError("the cluster has no gateway: run `make gateway` first")
-    if (await get("-n", NAMESPACE, "cex"))["items"]:
-        raise RuntimeError("there are experiments in namespace shop: delete them first")
-    await with_routes()
+    await with_gateway()
     await kubectl("-n", NAMESPACE, "scale", f"deployment/{SERVICE}", f"--replicas={options.total}")
     users = [f"u-{number:05}" for number in range(options.users)]
     kube = connect()
@@ -45,8 +40,8 @@ async def run(options: argparse.Namespace, console: Console) -> int:
         for weight in WEIGHTS:
             await driver.to(weight)
             served = await variants(GATEWAY_URL, users)
-            predicted = await _predicted(users)
-            missed = sum(one != other for one, other in zip(served, predicted, strict=True))
+            expected = await predicted(users)
+            missed = sum(one != other for one, other in zip(served, expected, strict=True))
             group = {user for user, each in zip(users, served, strict=True) if each == "canary"}
             gone = len(before - group) if weight >= last else 0
             wrong, left, before, last = wrong + missed, left + gone, group, weight
@@ -69,7 +64,7 @@ async def run(options: argparse.Namespace, console: Console) -> int:
     return 0 if wrong == left == 0 and loud.holds and not quiet.holds else 1
 
 
-async def _predicted(users: list[str]) -> list[str]:
+async def predicted(users: list[str]) -> list[str]:
     """Return what `kubectl serin whois` answers, from the route and the policies in the cluster."""
     route: dict[str, Any] = await get("-n", NAMESPACE, "httproute", SERVICE)
     policies = (await get("-n", NAMESPACE, "backendtrafficpolicies"))["items"]

@@ -14,12 +14,11 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from tests.bench.traffic.place import GATEWAY_URL, NODE_PORTS, Driver, connect, has_gateway, spec_of, with_routes
+from tests.bench.traffic.place import GATEWAY_URL, NODE_PORTS, SERVICE, Driver, alone, connect, spec_of, with_gateway
 from tests.bench.traffic.probe import Answer, Probe
-from tests.demo.kubectl import NAMESPACE, get, kubectl
+from tests.demo.kubectl import NAMESPACE, kubectl
 
 WEIGHTS = (5, 50, 100, 0)
-SERVICE = "recommendation"
 _TAKEN = 0.99
 _SOME = 20
 """Requests in a row that must be at the new weight: 99 % of fewer would be a matter of luck."""
@@ -50,12 +49,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 async def run(options: argparse.Namespace, console: Console) -> int:
     """Run the bench; 0 when nothing was lost."""
     routed = options.router == "HTTPRoute"
-    if (await get("-n", NAMESPACE, "cex"))["items"]:
-        raise RuntimeError("there are experiments in namespace shop: delete them first")
-    if routed:
-        if not await has_gateway():
-            raise RuntimeError("the cluster has no gateway: run `make gateway` first")
-        await with_routes()
+    await (with_gateway() if routed else alone())
     await kubectl("-n", NAMESPACE, "scale", f"deployment/{SERVICE}", f"--replicas={options.total}")
     kube = connect()
     driver, found = Driver(kube, spec_of(SERVICE, options.router), options.total), Found()
