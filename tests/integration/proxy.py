@@ -171,15 +171,15 @@ async def passes(request: web.Request, forward: Forward) -> web.StreamResponse:
     return await forward()
 
 
-def refuses(status: int, share: float = 1.0, reason: str = "", *, only: str = "") -> Fault:
+def refuses(status: int, share: float = 1.0, reason: str = "", *, writes: bool = False) -> Fault:
     """A share of the requests is answered with `status`: reads and half of the writes without effect, the rest after.
 
-    `only` is a part of the path; other requests pass.
+    With `writes` all reads pass.
     """
     chance = random.Random(status)
 
     async def fault(request: web.Request, forward: Forward) -> web.StreamResponse:
-        if only not in request.path or chance.random() >= share:
+        if (writes and request.method == "GET") or chance.random() >= share:
             return await forward()
         if request.method != "GET" and chance.random() < 0.5:
             await forward()

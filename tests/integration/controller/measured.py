@@ -5,13 +5,12 @@ names its time, and Prometheus answers for that time as it would have then.
 """
 
 import contextlib
-import subprocess
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from tests.integration.metrics.process import BINARIES, prometheus
+from tests.integration.metrics.process import prometheus_of
 
 SCRAPE: Final = 15
 RATE: Final = 10
@@ -52,15 +51,7 @@ def _lines(shop: Shop, start: int, end: int) -> Iterator[tuple[str, str]]:
 @contextlib.contextmanager
 def history(folder: Path, shops: Sequence[Shop], start: int, end: int) -> Iterator[str]:
     """Run Prometheus on the hours from `start` to `end` (Unix times); its address."""
-    with (folder / "history.txt").open("w") as file:
-        for metric in ("http_request_duration_seconds_bucket", "http_requests_total"):
-            for shop in shops:
-                file.writelines(f"{line}\n" for name, line in _lines(shop, start, end) if name == metric)
-        file.write("# EOF\n")
-    command = [str(BINARIES / "promtool"), "tsdb", "create-blocks-from", "openmetrics"]
-    done = subprocess.run(
-        [*command, str(folder / "history.txt"), str(folder / "data")], capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 0, done.stderr
-    with prometheus(folder / "data", "scrape_configs: []\n") as address:
+    names = ("http_request_duration_seconds_bucket", "http_requests_total")
+    lines = (line for name in names for shop in shops for of, line in _lines(shop, start, end) if of == name)
+    with prometheus_of(folder, lines) as address:
         yield address

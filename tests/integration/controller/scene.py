@@ -5,7 +5,7 @@ import math
 import random
 import time
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -62,6 +62,15 @@ class Traffic:
             for variant in ("control", "canary"):
                 self._serve((namespace, service, variant))
 
+    def forget(self, namespace: str, service: str, variant: str) -> None:
+        """Its pods are not scraped any more."""
+        self.shops.discard((namespace, service))
+        for code in ("200", "500"):
+            with contextlib.suppress(KeyError):
+                self._requests.remove(namespace, service, variant, code)
+        with contextlib.suppress(KeyError):
+            self._latency.remove(namespace, service, variant)
+
     def close(self, namespace: str) -> None:
         """Nobody comes to a namespace any more."""
         self.shops = {each for each in self.shops if each[0] != namespace}
@@ -89,14 +98,50 @@ class Traffic:
         self._thread.join()
 
 
-def kubelet(kube: Kube) -> None:
-    """Mark every pod that waits as ready."""
-    ready = {"status": {"phase": "Running", "conditions": [{"type": "Ready", "status": "True"}]}}
+_NEVER: Final[dict[str, dict[str, Any]]] = {
+    "broken": {
+        "waiting": {
+            "reason": "ImagePullBackOff",
+            "message": 'Back-off pulling image "registry.example/shop:broken": not found',
+        }
+    },
+    "crashing": {"waiting": {"reason": "CrashLoopBackOff", "message": "back-off 40s restarting failed container"}},
+}
+"""What a container whose image has such a tag waits for."""
+_NO_NODE: Final = {
+    "type": "PodScheduled",
+    "status": "False",
+    "reason": "Unschedulable",
+    "message": "0/3 nodes are available: 3 Insufficient cpu.",
+}
+"""What the scheduler says of a pod that there is no room for."""
+
+
+def kubelet(kube: Kube, full: Collection[str] = ()) -> None:
+    """Mark every pod that waits as ready, or as what its image's tag says will never be; there is no room in `full`."""
     waiting = kube._call("GET", "/api/v1/pods", "pods", query=[("fieldSelector", "status.phase=Pending")])
     for pod in waiting["items"]:
         meta = pod["metadata"]
-        with contextlib.suppress(KubeError):
-            kube.patch("v1", "pods", meta["namespace"], meta["name"], ready, subresource="status")
+        status = _status_of(pod, room=meta["namespace"] not in full)
+        if status is not None:
+            with contextlib.suppress(KubeError):
+                patch = {"status": status}
+                kube.patch("v1", "pods", meta["namespace"], meta["name"], patch, subresource="status")
+
+
+def _status_of(pod: dict[str, Any], *, room: bool) -> dict[str, Any] | None:
+    """What a node, or the scheduler, would write; None when it has."""
+    image = pod["spec"]["containers"][0]["image"]
+    tag = image.rpartition(":")[2]
+    if not room:
+        return None if "conditions" in pod["status"] else {"conditions": [_NO_NODE]}
+    if tag not in _NEVER:
+        return {"phase": "Running", "conditions": [{"type": "Ready", "status": "True"}]}
+    if "containerStatuses" in pod["status"]:
+        return None
+    last = {"terminated": {"exitCode": 1, "reason": "Error"}} if tag == "crashing" else {}
+    state = {"name": "main", "image": image, "imageID": "", "ready": False, "restartCount": 3 if last else 0}
+    return {"containerStatuses": [{**state, "state": _NEVER[tag], "lastState": last}]}
 
 
 def shop(size: int = 2, name: str = "shop") -> dict[str, Any]:
@@ -122,6 +167,8 @@ class Scene:
     address: str
     traffic: Traffic
     lease: LeaderLease
+    full: set[str] = field(default_factory=set)
+    """Namespaces whose new pods find no node."""
     serial: int = field(default=0)
 
     def prepare(self, namespace: str = "", **spec: Any) -> str:
@@ -133,9 +180,11 @@ class Scene:
         self.experiment(namespace, **spec)
         return namespace
 
-    def open(self, namespace: str, name: str = "shop", size: int = 2) -> None:
+    def open(self, namespace: str, name: str = "shop", size: int = 2, **deployment: Any) -> None:
         """A shop that has users: its Deployment and its Service."""
-        self.create("apps/v1", "deployments", namespace, shop(size, name))
+        body = shop(size, name)
+        body["spec"] |= deployment
+        self.create("apps/v1", "deployments", namespace, body)
         service = {"metadata": {"name": name}, "spec": {"selector": {"app": name}, "ports": [{"port": 80}]}}
         self.create("v1", "services", namespace, service)
         self.traffic.shops.add((namespace, name))
@@ -179,6 +228,7 @@ def scenery(home: Path) -> Iterator[Scene]:
         assert lease.acquire()
         stack.enter_context(repeated(lease.acquire, 2.0, despite=(KubeError,)))
         stack.enter_context(repeated(traffic.serve, SERVED_EVERY))
-        stack.enter_context(repeated(lambda: kubelet(admin), despite=(KubeError,)))
         address = stack.enter_context(prometheus(home / "tsdb", TRAFFIC.format(port=traffic.port)))
-        yield Scene(plane, admin, address, traffic, lease)
+        scene = Scene(plane, admin, address, traffic, lease)
+        stack.enter_context(repeated(lambda: kubelet(admin, scene.full), despite=(KubeError,)))
+        yield scene

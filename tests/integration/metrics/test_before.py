@@ -1,6 +1,5 @@
 """The history before a run, from a real Prometheus whose samples are known."""
 
-import subprocess
 import time
 from collections.abc import Iterator
 
@@ -9,7 +8,7 @@ import pytest
 from serin.api.spec import MetricLabels, Metrics, PrometheusRef
 from serin.engine.observation import History, MeasurementFailure, Unmeasured
 from serin.metrics.source import MetricsSource, Target
-from tests.integration.metrics.process import BINARIES, prometheus
+from tests.integration.metrics.process import prometheus_of
 
 STEP = 60
 HOURS = 5
@@ -43,12 +42,7 @@ def before(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, int]
         *lines("nameless", PODS, end, label="instance"),
     ]
     grouped = sorted(rows, key=lambda row: row.partition("{")[0])
-    (folder / "history.txt").write_text("\n".join([*grouped, "# EOF", ""]))
-    command = [str(BINARIES / "promtool"), "tsdb", "create-blocks-from", "openmetrics"]
-    command += [str(folder / "history.txt"), str(folder / "data")]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    with prometheus(folder / "data", "scrape_configs: []\n") as address:
+    with prometheus_of(folder, grouped) as address:
         yield address, end
 
 
