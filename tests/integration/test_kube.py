@@ -240,6 +240,22 @@ def test_one_leader_at_a_time(kube: Kube, namespace: str) -> None:
     assert one.acquire()
 
 
+def test_a_lease_is_renewed_by_one_call(kube: Kube, namespace: str) -> None:
+    """Its holder need not read it again; that somebody else wrote it is noticed nevertheless."""
+    lease = LeaderLease(kube, namespace, "mine", "one", duration=15)
+    assert lease.acquire()
+    calls: list[str] = []
+    kube.on_call = lambda verb, *_: calls.append(verb)
+    assert lease.acquire()
+    assert lease.acquire()
+    assert calls == ["PATCH", "PATCH"]
+    theirs = {"spec": {"holderIdentity": "two", "renewTime": "2100-01-01T00:00:00.000000Z"}}
+    kube.patch("coordination.k8s.io/v1", "leases", namespace, "mine", theirs)
+    assert not lease.acquire()
+    assert not lease.held()
+    kube.on_call = None
+
+
 def test_an_unreachable_server_ends_leadership_in_time(kube: Kube, namespace: str) -> None:
     """Without renewals `held` turns False before the duration is over, whatever the API server does."""
     lease = LeaderLease(kube, namespace, "cut-off", "one", duration=15)

@@ -17,7 +17,8 @@ from serin.engine.observation import LookResult, Unmeasured
 
 Part = Literal["observe", "decide", "write", "report", "act"]
 
-_LAGS = (1, 2.5, 5, 10, 15, 20, 30, 45, 60, 120, 300, 900, 3600)
+_LAGS = (0.1, 0.25, 0.5, 0.75, 1, 1.5, 2.5, 5, 10, 15, 20, 30, 45, 60, 120, 300, 900, 3600)
+_RATIOS = (0.5, 0.9, 0.97, 0.98, 0.99, 1, 1.01, 1.02, 1.03, 1.1, 1.2, 1.5, 2, 3, 5, 10)
 _QUICK = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
 
 
@@ -43,9 +44,23 @@ class Metrics:
             "serin_looks_total", "Looks of one service by what they gave: Counted, or why nothing.", ["result"]
         )
         self.lag = Histogram(
-            "serin_look_lag_seconds", "From the end of a look until it was counted; half an interval at least.",
+            "serin_look_lag_seconds",
+            "How late a look was counted: since half an interval after its end, when Prometheus has scraped.",
             buckets=_LAGS,
-        )  # fmt: skip
+        )
+        self.gap = Histogram(
+            "serin_look_gap_ratio",
+            "Time between two successive looks at one experiment, as a multiple of its interval.",
+            buckets=_RATIOS,
+        )
+        self.looked_at = Gauge(
+            "serin_experiments_looked_at", "Experiments that this process has looked at since it began to lead."
+        )
+        self.writes = Counter(
+            "serin_status_writes_total",
+            "Writes of a status: change, for what somebody could act on; checkpoint, when only counts moved on.",
+            ["why"],
+        )
         self.duration = Histogram("serin_reconcile_duration_seconds", "Duration of one look at one experiment.")
         self.parts = Histogram(
             "serin_look_part_duration_seconds",
@@ -88,14 +103,14 @@ class Metrics:
         for note in decision.events:
             self.events.labels(note.type, note.reason).inc()
 
-    def looked(self, looks: Sequence[LookResult], now: float) -> None:
-        """Looks that were asked for at the Unix time `now`."""
+    def looked(self, looks: Sequence[LookResult], interval: float, now: float) -> None:
+        """Looks that were asked for at the Unix time `now`, for an experiment with one every `interval` seconds."""
         for look in looks:
             for counts in look.services.values():
                 result = counts.failure.value if isinstance(counts, Unmeasured) else "Counted"
                 self.looks.labels(result).inc()
         if looks:
-            self.lag.observe(now - looks[-1].ends_at)
+            self.lag.observe(max(0.0, now - looks[-1].ends_at - interval / 2))
 
     def reconciled(self, seconds: float) -> None:
         """One look."""

@@ -1,9 +1,7 @@
 """Puts together what `decide` is told: Deployments from the store, counts from Prometheus, checks while they matter."""
 
 import asyncio
-import math
 import time
-from collections.abc import Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass, field
 from functools import partial
@@ -13,8 +11,11 @@ from serin.api.names import CANARY, CONTROL, FINALIZER
 from serin.api.spec import Service, Spec
 from serin.api.status import TERMINAL, Phase, Status
 from serin.controller.claims import in_use
+from serin.controller.looks import offset, windows
+from serin.controller.measured import Measured, Slot
 from serin.controller.store import Key, Store, key_of, names_of
 from serin.controller.waits import Waits
+from serin.controller.workloads import Workloads
 from serin.engine import history, record, run
 from serin.engine.goals import judging
 from serin.engine.observation import (
@@ -29,7 +30,7 @@ from serin.engine.observation import (
     Workload,
 )
 from serin.engine.wording import unix
-from serin.kube.deployments import Deployments, outdated, promoted_template, template_hash, workload
+from serin.kube.deployments import Deployments, outdated, template_hash
 from serin.metrics.checks import check, unsupported, unsupported_prometheus
 from serin.metrics.goals import check_goals, read_goals
 from serin.metrics.source import MetricsSource, Target
@@ -37,29 +38,10 @@ from serin.traffic.protocol import Router
 from serin.traffic.router import READS_WITHOUT_A_CALL
 
 _CHECK_AGAIN: Final = 10.0
-_MOST_LOOKS: Final = 20
 _LONGEST_NAME: Final = 170
 """Of the experiment's name in that of a kept template, which may have 253 characters in all."""
-_LONGEST_LOOK: Final = 3600.0
 _KEPT_MATTERS: Final = frozenset({Phase.PROMOTING, Phase.BAKING, Phase.ROLLING_BACK})
 _COUNTS: Final = frozenset({Phase.PROGRESSING, Phase.PROMOTING, Phase.BAKING})
-
-
-def windows(counted_until: float, now: float, interval: float) -> list[tuple[float, float]]:
-    """(end, seconds) of the looks that can be counted now, oldest first.
-
-    What was missed is made up for; the oldest of a long gap are merged, for merging is safe and twenty queries are
-    enough.
-    """
-    last = math.floor((now - interval / 2) / interval) * interval
-    count = int(round((last - counted_until) / interval, 6))
-    if count <= 0:
-        return []
-    found = [(counted_until + (index + 1) * interval, interval) for index in range(count)]
-    if count <= _MOST_LOOKS:
-        return found
-    merged = min((count - _MOST_LOOKS + 1) * interval, math.floor(_LONGEST_LOOK / interval) * interval)
-    return [(found[-_MOST_LOOKS][0], merged), *found[-_MOST_LOOKS + 1 :]]
 
 
 def revision_name(experiment: str, service: str, run_id: str) -> str:
@@ -93,6 +75,7 @@ class Observer:
     executor: Executor
     _checked: dict[Key, _Checked] = field(default_factory=dict)
     _waits: Waits = field(default_factory=Waits)
+    _workloads: Workloads = field(default_factory=Workloads)
     pruned: bool = False
     """Told by the reconciler: the last status that was written came back without all of its fields."""
 
@@ -133,7 +116,9 @@ class Observer:
     def forget(self, key: Key) -> None:
         """Drops what is remembered of an experiment."""
         self._checked.pop(key, None)
-        self._waits.forget({obj["metadata"]["uid"] for obj in self.store.deployments})
+        known = {obj["metadata"]["uid"] for obj in self.store.deployments}
+        self._waits.forget(known)
+        self._workloads.forget(known)
 
     async def _call(self, function: Any, *args: Any) -> Any:
         return await asyncio.get_running_loop().run_in_executor(self.executor, partial(function, *args))
@@ -158,8 +143,9 @@ class Observer:
     async def _seen(self, status: Status, obj: dict[str, Any] | None) -> Workload | None:
         """A Deployment; while something waits for it, with what its pods say."""
         if status.phase in TERMINAL or status.phase is Phase.PENDING:
-            return workload(obj)
-        return await self._waits.explained(workload(obj), obj, partial(self._call, self.deployments.trouble))
+            return self._workloads.of(obj)
+        ask = partial(self._call, self.deployments.trouble)
+        return await self._waits.explained(self._workloads.of(obj), obj, ask)
 
     def _service(
         self,
@@ -172,9 +158,6 @@ class Observer:
         kept: dict[str, Any] | None,
     ) -> ServiceObservation:
         control, canary = workloads
-        promoted = ""
-        if raw_control is not None and raw_canary is not None:
-            promoted = template_hash(promoted_template(raw_control, raw_canary))
         return ServiceObservation(
             name=service.name,
             control=control,
@@ -183,7 +166,7 @@ class Observer:
             kept_template=kept is not None,
             original_template=template_hash(kept) if kept is not None else "",
             canary_outdated=_outdated(service, status, raw_control, raw_canary),
-            canary_template=promoted,
+            canary_template=self._workloads.promoted(raw_control, raw_canary),
         )
 
     async def _problems(self, obj: dict[str, Any], spec: Spec, status: Status) -> tuple[Problem, ...]:
@@ -219,12 +202,14 @@ class Observer:
         if run.position(status) not in _COUNTS or not status.counted_until:
             return ()
         found = []
-        for ends_at, seconds in windows(unix(status.counted_until), now, spec.analysis.interval.seconds):
-            everyone = self._everyone()
+        slot = slot_of(obj, spec)
+        for ends_at, seconds in windows(unix(status.counted_until), now, *slot):
             targets = {service.name: target(obj, spec, service, status) for service in spec.services}
-            counts = await asyncio.gather(
-                *(self.source.look(each, everyone, ends_at, seconds) for each in targets.values())
+            asked = (
+                self.source.look(each, self.measured.who(slot, ends_at, seconds), ends_at, seconds)
+                for each in targets.values()
             )
+            counts = await asyncio.gather(*asked)
             found.append(LookResult(ends_at, seconds, dict(zip(targets, counts, strict=True))))
             if any(isinstance(each, Unmeasured) and each.failure.passes for each in counts):
                 break
@@ -249,12 +234,14 @@ class Observer:
             return {}
         return await read_goals(self.source, spec, namespace, now, now - unix(status.stage_started_at))
 
-    def _everyone(self) -> Sequence[Target]:
-        """The targets of all experiments that count now, so that one query serves them all."""
-        return [each for key in list(self.targets) for each in self.targets[key]]
-
-    targets: dict[Key, tuple[Target, ...]] = field(default_factory=dict)
+    measured: Measured = field(default_factory=Measured)
     """Kept by the reconciler: what each experiment is measured by at present."""
+
+
+def slot_of(obj: dict[str, Any], spec: Spec) -> Slot:
+    """When the looks of an experiment end."""
+    interval = spec.analysis.interval.seconds
+    return Slot(interval, offset(obj["metadata"]["uid"], interval))
 
 
 def _size(

@@ -1,6 +1,7 @@
 """One look at one experiment: observe, decide, intend, act, report."""
 
 import asyncio
+import random
 import time
 from concurrent.futures import Executor
 from dataclasses import dataclass, field
@@ -14,13 +15,16 @@ from serin.api.spec import InvalidSpecError, Spec, parse_spec
 from serin.api.status import Phase, Status, merge_patch, parse_status, status_to_json
 from serin.controller.act import Actor
 from serin.controller.instruments import METRICS
-from serin.controller.observe import Observer, target
-from serin.controller.scheduler import due_look, jittered
-from serin.controller.store import Key, Store, names_of
+from serin.controller.looks import due_look
+from serin.controller.observe import Observer, slot_of, target
+from serin.controller.scheduler import jittered
+from serin.controller.store import Key, Store, key_of, names_of
 from serin.engine import run
 from serin.engine.decide import decide
 from serin.engine.decision import Decision
+from serin.engine.observation import LookResult
 from serin.engine.record import in_force
+from serin.engine.wording import unix
 from serin.kube.client import Kube
 from serin.kube.errors import Conflict, NotFound
 from serin.kube.events import emit
@@ -33,6 +37,10 @@ _SHORT: Final = 15.0
 """Seconds of an interval below which somebody watches, and counts that are a minute old look like a standstill."""
 _EACH: Final = 2.0
 """Seconds of checkpoint interval that each experiment adds, so that together they write once in two seconds."""
+_SELDOM: Final = 1800.0
+"""The longest checkpoint interval: what a restart reads again from Prometheus stays well within an hour."""
+_WHOLE: Final = 0.5
+"""Seconds by which the ends of two looks may miss the interval: statuses keep whole seconds."""
 _COUNTS: Final = frozenset({Phase.PROGRESSING, Phase.PROMOTING, Phase.BAKING})
 
 _log = structlog.get_logger("serin.reconcile")
@@ -69,6 +77,9 @@ class Reconciler:
     executor: Executor
     identity: str
     _memory: dict[Key, _Memory] = field(default_factory=dict)
+    _specs: dict[Key, tuple[tuple[str, int], Spec | InvalidSpecError]] = field(default_factory=dict)
+    _last_look: dict[Key, tuple[float, float]] = field(default_factory=dict)
+    """(end, when it was counted) of each experiment's last look, in Unix time."""
 
     async def reconcile(self, key: Key) -> float | None:
         """One turn; the seconds until the next, None when the experiment is gone."""
@@ -79,16 +90,18 @@ class Reconciler:
         if not self.lease.held():
             return 1.0
         begun, now = time.monotonic(), time.time()
-        asked = _spec(obj)
+        asked = self._spec(key, obj)
         status = self._status(key, obj)
-        spec = in_force(asked, status, finalizer=FINALIZER in obj["metadata"].get("finalizers", ()))
+        spec = in_force(asked, status, finalizer=_has_finalizer(obj))
         readable = asked if isinstance(asked, Spec) else None
-        self._measure(key, obj, readable if spec is asked else None, status)
+        measurable = readable if spec is asked else None
+        self._measure(key, obj, measurable, status)
         with METRICS.part("observe"):
             observation = await self.observer.observe(obj, spec, status, now, asked=spec is asked)
         with METRICS.part("decide"):
             decision = decide(asked, status, observation, now)
-        METRICS.looked(observation.looks, time.time())
+        self._looked(key, readable, observation.looks)
+        self._measure(key, obj, measurable, decision.status)
         METRICS.decided(decision)
         with METRICS.part("write"):
             written = await self._intend(key, obj, decision, checkpoint(readable, len(self.store.experiments)))
@@ -99,7 +112,32 @@ class Reconciler:
         with METRICS.part("act"):
             await self._act(written, spec, decision)
         METRICS.reconciled(time.monotonic() - begun)
-        return self._next(decision, readable, now)
+        return self._next(written, decision, readable, now)
+
+    def _looked(self, key: Key, spec: Spec | None, looks: tuple[LookResult, ...]) -> None:
+        """Says how late the looks are, and how long after the last ones."""
+        if spec is None or not looks:
+            return
+        now, interval = time.time(), spec.analysis.interval.seconds
+        METRICS.looked(looks, interval, now)
+        last = self._last_look.get(key)
+        # After a step a look is left out, and after a restart many are made up for: neither is a gap.
+        if last is not None and len(looks) == 1 and abs(looks[0].ends_at - last[0] - interval) < _WHOLE:
+            METRICS.gap.observe((now - last[1]) / interval)
+        self._last_look[key] = looks[-1].ends_at, now
+
+    def _spec(self, key: Key, obj: dict[str, Any]) -> Spec | InvalidSpecError:
+        """The spec, read once for each generation."""
+        meta = obj["metadata"]
+        version = meta["uid"], meta.get("generation", 0)
+        known = self._specs.get(key)
+        if known is None or known[0] != version or not version[1]:
+            try:
+                known = version, parse_spec(obj.get("spec"))
+            except InvalidSpecError as error:
+                known = version, error
+            self._specs[key] = known
+        return known[1]
 
     def _status(self, key: Key, obj: dict[str, Any]) -> Status:
         """What was decided last: from memory while the written status is the one that it was built on."""
@@ -111,12 +149,16 @@ class Reconciler:
 
     async def _intend(self, key: Key, obj: dict[str, Any], decision: Decision, every: float) -> dict[str, Any] | None:
         """Writes the status before anything is done; None when somebody else was faster."""
-        before, after = obj.get("status") or {}, status_to_json(decision.status)
-        patch = merge_patch(before, after)
-        memory = self._memory.get(key)
-        last = memory.at if memory is not None else 0.0
-        due = time.monotonic() - last >= every
-        if patch and (decision.significant or decision.acts or due or memory is None):
+        memory, now = self._memory.get(key), time.monotonic()
+        # After a start the first checkpoints are spread: all at once would be a burst of writes.
+        last = memory.at if memory is not None else now - random.random() * every  # noqa: S311 - keeps no secret
+        matters = bool(decision.significant or decision.acts)
+        after: dict[str, Any] = {}
+        patch: dict[str, Any] = {}
+        if matters or now - last >= every:
+            after, last = status_to_json(decision.status), now
+            patch = merge_patch(obj.get("status") or {}, after)
+        if patch:
             meta = obj["metadata"]
             try:
                 obj = await self._call(
@@ -125,10 +167,11 @@ class Reconciler:
             except (Conflict, NotFound):
                 await self._refresh(key, meta)
                 return None
+            METRICS.writes.labels("change" if matters else "checkpoint").inc()
             self.store.experiments.put(obj)
             self._kept(obj, after)
-            last = time.monotonic()
         self._memory[key] = _Memory(obj.get("status") or {}, decision.status, last)
+        METRICS.looked_at.set(len(self._memory))
         return obj
 
     def _kept(self, obj: dict[str, Any], written: dict[str, Any]) -> None:
@@ -186,26 +229,36 @@ class Reconciler:
             )
             await self._call(emit, self.kube, obj, note, self.identity)
 
+    def register(self, obj: dict[str, Any]) -> None:
+        """Notes what an experiment is measured by, before its first turn: they all come at once after a start."""
+        spec, status = self._spec(key_of(obj), obj), parse_status(obj.get("status") or {})
+        if isinstance(spec, Spec) and in_force(spec, status, finalizer=_has_finalizer(obj)) is spec:
+            self._measure(key_of(obj), obj, spec, status)
+
     def _measure(self, key: Key, obj: dict[str, Any], spec: Spec | None, status: Status) -> None:
         """Keeps the list of who is measured by what, for the shared queries."""
         counts = run.position(status) in _COUNTS and status.counted_until
         if spec is None or not counts or "deletionTimestamp" in obj["metadata"]:
-            self.observer.targets.pop(key, None)
+            self.observer.measured.remove(key)
             return
-        self.observer.targets[key] = tuple(target(obj, spec, service, status) for service in spec.services)
+        targets = tuple(target(obj, spec, service, status) for service in spec.services)
+        self.observer.measured.put(key, slot_of(obj, spec), unix(status.counted_until), targets)
 
-    def _next(self, decision: Decision, spec: Spec | None, now: float) -> float:
+    def _next(self, obj: dict[str, Any], decision: Decision, spec: Spec | None, now: float) -> float:
         if decision.acts:
             return min(1.0, decision.wake_after)
         phase = run.position(decision.status)
         if spec is not None and phase in _COUNTS and decision.status.counted_until:
-            look = due_look(now, spec.analysis.interval.seconds)
+            look = due_look(now, *slot_of(obj, spec))
             return min(look, decision.wake_after)
         return jittered(decision.wake_after)
 
     def _forget(self, key: Key) -> None:
         self._memory.pop(key, None)
-        self.observer.targets.pop(key, None)
+        self._specs.pop(key, None)
+        self._last_look.pop(key, None)
+        METRICS.looked_at.set(len(self._memory))
+        self.observer.measured.remove(key)
         self.observer.forget(key)
 
     async def _call(self, function: Any, *args: Any) -> Any:
@@ -215,11 +268,8 @@ class Reconciler:
 def checkpoint(spec: Spec | None, experiments: int) -> float:
     """Seconds between two writes of a status in which only counts moved on."""
     short = spec is not None and spec.analysis.interval.seconds < _SHORT
-    return max(_SHORT_CHECKPOINT if short else _CHECKPOINT, _EACH * experiments)
+    return max(_SHORT_CHECKPOINT if short else _CHECKPOINT, min(_EACH * experiments, _SELDOM))
 
 
-def _spec(obj: dict[str, Any]) -> Spec | InvalidSpecError:
-    try:
-        return parse_spec(obj.get("spec"))
-    except InvalidSpecError as error:
-        return error
+def _has_finalizer(obj: dict[str, Any]) -> bool:
+    return FINALIZER in obj["metadata"].get("finalizers", ())

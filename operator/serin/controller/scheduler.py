@@ -29,16 +29,6 @@ Reconcile = Callable[[Key], Awaitable[float | None]]
 _log = structlog.get_logger("serin.scheduler")
 
 
-def due_look(now: float, interval: float) -> float:
-    """Seconds until the next look can be counted.
-
-    Looks end at whole multiples of the interval, so that all experiments of one interval share their queries, and are
-    asked for half an interval later, when Prometheus has scraped.
-    """
-    lag = interval / 2
-    return (math.floor((now - lag) / interval) + 1) * interval + lag - now
-
-
 def backoff(failures: int) -> float:
     """Seconds until the next turn after so many failures in a row: doubled each time, up to a minute."""
     return min(_LONGEST_BACKOFF, _FIRST_BACKOFF * 2.0 ** min(failures - 1, 10))

@@ -5,6 +5,7 @@ missing one. And kopf does not tell what was deleted while a watch was interrupt
 """
 
 import asyncio
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -12,7 +13,7 @@ import structlog
 
 from serin.api.names import API_VERSION, PLURAL
 from serin.controller.scheduler import Scheduler
-from serin.controller.store import Objects, Store, key_of
+from serin.controller.store import Key, Objects, Store, key_of
 from serin.kube.client import Kube
 from serin.kube.deployments import APPS
 from serin.kube.errors import KubeError
@@ -32,12 +33,14 @@ class Sync:
         store: what is filled.
         scheduler: told about every experiment after a list.
         namespace: the only one that is watched; empty: all.
+        register: told about every experiment after the first list, before any of them is looked at.
     """
 
     kube: Kube
     store: Store
     scheduler: Scheduler
     namespace: str
+    register: Callable[[dict[str, Any]], None] = lambda _: None
     done: bool = False
 
     async def once(self) -> None:
@@ -45,18 +48,23 @@ class Sync:
 
         Deployments come first, so that no experiment is looked at without them.
         """
+        concerned: set[Key] = set()
         while True:
             try:
-                await self._list(self.store.deployments, APPS, "deployments")
-                await self._list(self.store.experiments, API_VERSION, PLURAL)
+                concerned |= await self._list(self.store.deployments, APPS, "deployments")
+                concerned |= await self._list(self.store.experiments, API_VERSION, PLURAL)
             except KubeError as error:
                 _log.warning("can't list, trying again", error=str(error))
                 await asyncio.sleep(_RETRY)
                 continue
             break
-        self.done = True
-        for experiment in self.store.experiments:
-            self.scheduler.wake(key_of(experiment))
+        if not self.done:
+            self.done = True
+            for experiment in self.store.experiments:
+                self.register(experiment)
+        # Whoever has not changed is not looked at: a thousand looks at once would make all others late.
+        for key in concerned:
+            self.scheduler.wake(key)
 
     async def forever(self) -> None:
         """Lists again every ten minutes."""
@@ -64,17 +72,19 @@ class Sync:
             await asyncio.sleep(_EVERY)
             await self.once()
 
-    async def _list(self, objects: Objects, api_version: str, plural: str) -> None:
+    async def _list(self, objects: Objects, api_version: str, plural: str) -> set[Key]:
+        """The experiments that something new concerns."""
         # What a watch brings while the list is under way is not in `before`, and so never taken for deleted.
         before = list(objects)
         found: list[dict[str, Any]] = await asyncio.to_thread(
             self.kube.list, api_version, plural, self.namespace or None
         )
         present = {obj["metadata"]["uid"] for obj in found}
-        for obj in found:
-            objects.put(obj)
-        for obj in before:
-            if obj["metadata"]["uid"] not in present:
-                objects.remove(obj)
-                if objects is self.store.experiments:
-                    self.scheduler.wake(key_of(obj))
+        news = [obj for obj in found if objects.put(obj)]
+        gone = [obj for obj in before if obj["metadata"]["uid"] not in present]
+        for obj in gone:
+            objects.remove(obj)
+        keys = map(key_of, (*news, *gone))
+        if objects is self.store.experiments:
+            return set(keys)
+        return {experiment for key in keys for experiment in self.store.interested(key)}

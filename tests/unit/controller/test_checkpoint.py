@@ -14,11 +14,12 @@ from serin.controller.reconcile import checkpoint
         ("15s", 1, 60.0),
         ("30s", 30, 60.0),
         ("5s", 100, 200.0),
-        ("30s", 5000, 10000.0),
+        ("30s", 800, 1600.0),
+        ("30s", 5000, 1800.0),
     ],
 )
 def test_counts_are_written_at_most_once_in(interval: str, experiments: int, seconds: float) -> None:
-    """A minute, a quarter of one for short intervals, and two seconds for each experiment when there are many."""
+    """A minute, or a quarter of one for short intervals; for many two seconds each, up to half an hour."""
     service = {"name": "a", "control": {"deployment": "a"}, "canary": {"deployment": "b"}}
     spec = parse_spec({"services": [service], "analysis": {"interval": interval}})
     assert checkpoint(spec, experiments) == seconds

@@ -5,10 +5,8 @@ import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from serin.controller.scheduler import Scheduler, backoff, due_look, jittered
+from serin.controller.scheduler import Scheduler, backoff, jittered
 from serin.controller.store import Key
 
 KEY = Key("shop", "phase4")
@@ -32,24 +30,6 @@ async def eventually(seen: Callable[[], bool], seconds: float = 5.0) -> None:
     async with asyncio.timeout(seconds):
         while not seen():  # noqa: ASYNC110 - what is waited for has no event of its own
             await asyncio.sleep(0.005)
-
-
-@pytest.mark.parametrize(
-    ("now", "seconds"),
-    [(0.0, 15.0), (14.0, 1.0), (15.0, 30.0), (16.0, 29.0), (44.0, 1.0), (1_000_000_000.0, 5.0)],
-)
-def test_look_is_due_half_an_interval_after_its_end(now: float, seconds: float) -> None:
-    """A look of 30 s that ends at a multiple of 30 is due 15 s later."""
-    assert due_look(now, 30.0) == pytest.approx(seconds)
-
-
-@given(st.floats(0, 2e9), st.sampled_from([1.0, 5.0, 30.0, 60.0, 3600.0]))
-def test_next_look_is_within_one_interval_and_aligned(now: float, interval: float) -> None:
-    """Whenever it is asked, the next look comes within an interval, and its end is a multiple of it."""
-    wait = due_look(now, interval)
-    assert 0 < wait <= interval * (1 + 1e-6)
-    end = (now + wait - interval / 2) / interval
-    assert end == pytest.approx(round(end), abs=1e-5)
 
 
 def test_backoff_doubles_up_to_a_minute() -> None:

@@ -3,13 +3,8 @@
 import asyncio
 from typing import Any
 
-import pytest
-from hypothesis import given
-from hypothesis import strategies as st
-
 from serin.controller.claims import in_use, rank
-from serin.controller.observe import windows
-from serin.controller.scheduler import Scheduler, due_look
+from serin.controller.scheduler import Scheduler
 from serin.controller.store import Key, Objects, Store
 
 KEY = Key("ns", "name")
@@ -21,35 +16,6 @@ def experiment(version: int, uid: str = "u", **spec: Any) -> dict[str, Any]:
         "metadata": {"namespace": "ns", "name": "name", "uid": uid, "resourceVersion": str(version)},
         "spec": spec,
     }
-
-
-@given(now=st.floats(0, 2e9), interval=st.sampled_from([5.0, 10.0, 30.0, 60.0]))
-def test_next_look_is_ahead_and_within_an_interval(now: float, interval: float) -> None:
-    """The next look is never in the past and never more than an interval away."""
-    assert 0 < due_look(now, interval) <= interval + 1e-6
-
-
-@pytest.mark.parametrize(
-    ("now", "expected"),
-    [
-        (1014.9, []),
-        (1015.1, [(1010.0, 10.0)]),
-        (1036.0, [(1010.0, 10.0), (1020.0, 10.0), (1030.0, 10.0)]),
-    ],
-)
-def test_windows(now: float, expected: list[tuple[float, float]]) -> None:
-    """A look is asked for half an interval after its end; missed ones are made up for."""
-    assert windows(1000.0, now, 10.0) == expected
-
-
-def test_windows_after_a_long_gap() -> None:
-    """After a long gap the oldest looks are one, nothing is counted twice, and the queries stay few."""
-    found = windows(0.0, 3000.0, 10.0)
-    assert len(found) == 20
-    ends, sizes = zip(*found, strict=True)
-    assert ends[0] - sizes[0] == 0.0
-    assert all(end - size == before for end, size, before in zip(ends[1:], sizes[1:], ends, strict=False))
-    assert windows(0.0, 1e6, 10.0)[0][1] == 3600.0
 
 
 def test_older_view_is_ignored() -> None:

@@ -1,0 +1,49 @@
+"""When looks end, and when they are due.
+
+Looks of one interval end in slots of some seconds. Those of a slot share one query to Prometheus, and a thousand
+experiments are not all due in the same second. The slot is a hash of the uid, so a restart changes nothing.
+"""
+
+import math
+import zlib
+from typing import Final
+
+_SLOT: Final = 5.0
+"""Seconds between two slots: one query in that time, however many experiments there are."""
+_MOST_LOOKS: Final = 6
+_LONGEST_LOOK: Final = 3600.0
+
+
+def offset(uid: str, interval: float) -> float:
+    """Seconds, whole ones, from a multiple of the interval to the ends of an experiment's looks."""
+    slots = max(1, int(interval // _SLOT))
+    return float(math.floor(zlib.crc32(uid.encode()) % slots * interval / slots))
+
+
+def due_look(now: float, interval: float, shifted: float = 0.0) -> float:
+    """Seconds until the next look can be counted.
+
+    Looks end `shifted` seconds after whole multiples of the interval, and are asked for half an interval later, when
+    Prometheus has scraped.
+    """
+    lag = interval / 2 + shifted
+    return (math.floor((now - lag) / interval) + 1) * interval + lag - now
+
+
+def windows(counted_until: float, now: float, interval: float, shifted: float = 0.0) -> list[tuple[float, float]]:
+    """(end, seconds) of the looks that can be counted now, oldest first.
+
+    Counting begins anywhere: the first look is longer, until the next end of the experiment's slot. What was missed is
+    made up for; the oldest looks of a long gap are merged, for merging is safe and a few queries are enough.
+    """
+    last = math.floor((now - interval / 2 - shifted) / interval) * interval + shifted
+    count = int(round((last - counted_until) / interval, 6))
+    if count <= 0:
+        return []
+    ends = [last - (count - 1 - index) * interval for index in range(count)]
+    kept = ends[-_MOST_LOOKS:]
+    oldest = kept[0] - counted_until
+    # Of what is older than an hour the last hour is left.
+    most = max(interval, math.floor(_LONGEST_LOOK / interval) * interval)
+    first = oldest if oldest < 2 * interval else min(oldest, most)
+    return [(kept[0], first), *((end, interval) for end in kept[1:])]
