@@ -10,7 +10,9 @@ from typing import Final
 from serin.api.spec import Metrics, PrometheusRef, Spec
 from serin.engine.observation import MeasurementFailure, Problem, Unmeasured
 from serin.metrics import queries
-from serin.metrics.client import shown
+from serin.metrics.answers import shown
+from serin.metrics.client import Row
+from serin.metrics.credentials import mistake
 from serin.metrics.rows import edge_of, expected
 from serin.metrics.source import MetricsSource, Target
 
@@ -37,19 +39,15 @@ def unsupported(metrics: Metrics) -> Problem | None:
 
 
 def unsupported_prometheus(ref: PrometheusRef) -> Problem | None:
-    """What this address asks for and Serin can't do."""
-    fields = {"bearerTokenFrom": ref.bearer_token_from, "headersFrom": ref.headers_from, "tls": ref.tls}
-    asked = [f"prometheus.{name}" for name, value in fields.items() if value is not None]
-    if not asked:
-        return None
-    text = f"{' and '.join(asked)} {'is' if len(asked) == 1 else 'are'} not supported yet"
-    return Problem("NotSupportedYet", f"{text}: write the address of a Prometheus that answers without credentials")
+    """What contradicts itself in how Prometheus is asked."""
+    text = mistake(ref)
+    return Problem("InvalidPrometheus", text) if text else None
 
 
 async def edges(source: MetricsSource, target: Target) -> tuple[float, ...] | Unmeasured:
     """Control's histogram edges in seconds, ascending, without +Inf; empty when it has no histogram."""
     series = _series(target, queries.latency_metric(target.metrics))
-    rows = await source.instant(target.prometheus, queries.present(series, 0, (queries.LE,), _RECENT))
+    rows = await _instant(source, target, queries.present(series, 0, (queries.LE,), _RECENT))
     if isinstance(rows, Unmeasured):
         return rows
     found = {edge_of(row.labels.get(queries.LE, "")) for row in rows}
@@ -61,13 +59,20 @@ async def check(source: MetricsSource, target: Target, spec: Spec) -> tuple[Prob
     first = unsupported(target.metrics) or unsupported_prometheus(target.prometheus)
     if first is not None:
         return (first,)
-    answer = await source.instant(target.prometheus, "vector(1)")
+    refused = await source.refused(target.prometheus, target.namespace)
+    if refused:
+        return (Problem("CredentialsUnusable", refused),)
+    answer = await _instant(source, target, "vector(1)")
     if isinstance(answer, Unmeasured):
         return (_unreachable(answer, target),)
     custom = await _check_custom(source, target)
     requests = await _check_requests(source, target)
     latency = await _check_latency(source, target, spec) if requests is None else None
     return tuple(problem for problem in (*custom, requests, latency) if problem is not None)
+
+
+async def _instant(source: MetricsSource, target: Target, promql: str) -> list[Row] | Unmeasured:
+    return await source.instant(target.prometheus, promql, namespace=target.namespace)
 
 
 async def _check_custom(source: MetricsSource, target: Target) -> list[Problem]:
@@ -83,7 +88,7 @@ async def _check_custom(source: MetricsSource, target: Target) -> list[Problem]:
 
 async def _check_selector(source: MetricsSource, target: Target, where: str, text: str) -> Problem | None:
     # Parentheses would let `a) or (b` pass; Prometheus's own words are about the text as written.
-    answer = await source.instant(target.prometheus, text)
+    answer = await _instant(source, target, text)
     if isinstance(answer, Unmeasured) and answer.failure is MeasurementFailure.CLIENT_ERROR:
         return Problem("InvalidPromQL", f"{where} is not PromQL: {answer.message}")
     if isinstance(answer, Unmeasured) and answer.failure.passes:
@@ -98,13 +103,13 @@ async def _check_selector(source: MetricsSource, target: Target, where: str, tex
         series, anywhere = queries.narrowed(text, *owner), queries.narrowed(text)
     except ValueError as error:
         return Problem("InvalidPromQL", f"{where}: {error}")
-    rows = await source.instant(target.prometheus, queries.present(series, 0, (), _RECENT))
+    rows = await _instant(source, target, queries.present(series, 0, (), _RECENT))
     if isinstance(rows, Unmeasured):
         return _unreachable(rows, target)
     if rows:
         return None
     # Nothing to count would be 0 of 0 at every look, and the stage would wait for traffic without end.
-    others = await source.instant(target.prometheus, queries.present(anywhere, 0, (), _RECENT))
+    others = await _instant(source, target, queries.present(anywhere, 0, (), _RECENT))
     none = isinstance(others, Unmeasured) or not others
     hint = (
         f"there is no series of {text} at all: correct the selector" if none else "others have it: correct its labels"
@@ -116,7 +121,7 @@ async def _check_selector(source: MetricsSource, target: Target, where: str, tex
 async def _check_requests(source: MetricsSource, target: Target) -> Problem | None:
     labels, name = target.metrics.labels, queries.requests_metric(target.metrics)
     query = queries.present(_series(target, name), 0, (labels.code,), _RECENT)
-    rows = await source.instant(target.prometheus, query)
+    rows = await _instant(source, target, query)
     if isinstance(rows, Unmeasured):
         return _unreachable(rows, target)
     what = expected(target, target.control_names)
@@ -136,7 +141,7 @@ async def _nearest(source: MetricsSource, target: Target, name: str) -> str:
     wanted = ((labels.namespace, target.namespace), (labels.service, target.service), (labels.variant, None))
     for label, value in wanted:
         series = queries.selector(name, *narrow)
-        rows = await source.instant(target.prometheus, queries.present(series, 0, (label,), _RECENT))
+        rows = await _instant(source, target, queries.present(series, 0, (label,), _RECENT))
         if isinstance(rows, Unmeasured):
             break
         if not rows:
@@ -180,6 +185,8 @@ def _series(target: Target, name: str) -> str:
 
 
 def _unreachable(answer: Unmeasured, target: Target) -> Problem:
+    if answer.failure is MeasurementFailure.UNAUTHORIZED:
+        return Problem("PrometheusUnauthorized", answer.message)
     text = f"{answer.message}; prometheus.address is {shown(target.prometheus.address)}"
     hint = "write the address of a Prometheus that answers, like http://prometheus.monitoring:9090"
     return Problem("PrometheusUnreachable", f"{text}: {hint}")

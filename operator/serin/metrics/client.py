@@ -5,23 +5,22 @@ loop must not wait for a slow Prometheus.
 """
 
 import asyncio
-import re
 import time
 from collections import OrderedDict
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from http import HTTPStatus
 from typing import Any, Final, TypeVar
-from urllib.parse import urlsplit
 
-import requests
 from prometheus_api_client import PrometheusConnect
-from urllib3.util.retry import Retry
 
 from serin.engine.observation import MeasurementFailure, Unmeasured
+from serin.metrics.answers import AnswerError, classify, whole
+from serin.metrics.credentials import Access, Credentials, CredentialsError
+from serin.metrics.keeper import KEPT_SECONDS, Keeper, ReadSecret
 from serin.metrics.queries import span
+from serin.metrics.session import connected
 
 _T = TypeVar("_T")
 
@@ -33,8 +32,6 @@ waits for its turn does not yet use up its time."""
 _GRACE: Final = 2.0
 _SAME_TIME: Final = 1.0
 """Seconds that the time of an answer may differ from the one that was asked for; it differs by its rounding alone."""
-_QUOTED: Final = 300
-_SECRET: Final = re.compile(r"(?i)(bearer|basic)\s+\S+|(token|password|secret|api_?key)=[^\s&\"']+|//[^/@\s]+@")
 
 
 QueryObserver = Callable[[str, float], None]
@@ -69,43 +66,7 @@ class Range:
 class _Server:
     client: PrometheusConnect
     free: asyncio.Semaphore
-
-
-class AnswerError(Exception):
-    """Prometheus did answer, but not with a whole result."""
-
-    def __init__(self, failure: MeasurementFailure, words: str) -> None:
-        super().__init__(words)
-        self.failure = failure
-        self.words = words
-
-
-def shown(address: str) -> str:
-    """`address` without user, password and query, for a message."""
-    parts = urlsplit(address)
-    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
-
-
-def classify(error: BaseException, address: str, timeout: float) -> Unmeasured:
-    """The one place that names failures; the sentence holds no token, header or query."""
-    where = f"Prometheus at {shown(address)}"
-    if isinstance(error, AnswerError):
-        return Unmeasured(error.failure, f"{where} {error.words}")
-    if isinstance(error, (TimeoutError, requests.Timeout)):
-        return Unmeasured(MeasurementFailure.TIMEOUT, f"{where} did not answer within {timeout:g} s")
-    if isinstance(error, requests.exceptions.JSONDecodeError):
-        text = f"{where} did not answer with JSON: is this the address of its API?"
-        return Unmeasured(MeasurementFailure.CLIENT_ERROR, text)
-    if isinstance(error, requests.exceptions.SSLError):
-        text = f"{where} has a certificate that is not trusted"
-        return Unmeasured(MeasurementFailure.UNREACHABLE, text)
-    if isinstance(error, (requests.exceptions.InvalidURL, requests.exceptions.InvalidSchema)):
-        text = f"{shown(address)} is not an address: write one like http://prometheus.monitoring:9090"
-        return Unmeasured(MeasurementFailure.CLIENT_ERROR, text)
-    if isinstance(error, (requests.RequestException, OSError)):
-        text = f"{where} can't be reached ({_cause(error)})"
-        return Unmeasured(MeasurementFailure.UNREACHABLE, text)
-    return Unmeasured(MeasurementFailure.SERVER_ERROR, f"{where} gave an answer that can't be read")
+    credentials: Credentials
 
 
 class Client:
@@ -115,27 +76,60 @@ class Client:
         executor: threads to ask in; None makes sixteen, which `close` ends.
         timeout: seconds until a query is given up.
         on_query: told (`Answered` or the failure, seconds) after each query.
+        read_secret: reads a Secret for credentials; None where there are none to read.
+        kept: seconds for which a Secret is not read again.
     """
 
     def __init__(
-        self, executor: ThreadPoolExecutor | None, timeout: float, on_query: QueryObserver | None = None
+        self,
+        executor: ThreadPoolExecutor | None,
+        timeout: float,
+        on_query: QueryObserver | None = None,
+        read_secret: ReadSecret | None = None,
+        kept: float = KEPT_SECONDS,
     ) -> None:
         self.timeout = timeout
         self._on_query = on_query
         self._own = executor is None
         self._executor = executor or ThreadPoolExecutor(_THREADS, thread_name_prefix="prometheus")
-        self._clients: OrderedDict[str, _Server] = OrderedDict()
+        self._keeper = Keeper(read_secret, self._executor, kept)
+        self._clients: OrderedDict[Access, _Server] = OrderedDict()
 
-    async def query(self, address: str, promql: str, at: float) -> list[Row] | Unmeasured:
+    async def query(self, access: Access, promql: str, at: float) -> list[Row] | Unmeasured:
         """The instant vector of `promql` at the Unix time `at`, or why there is none."""
-        return await self._run(address, self._ask, promql, at)
+        return await self._run(access, self._ask, promql, at)
 
-    async def query_range(self, address: str, promql: str, over: Range) -> list[Series] | Unmeasured:
+    async def query_range(self, access: Access, promql: str, over: Range) -> list[Series] | Unmeasured:
         """The range vector of `promql`, or why there is none."""
-        return await self._run(address, self._ask_range, promql, over)
+        return await self._run(access, self._ask_range, promql, over)
 
-    async def _run(self, address: str, ask: Callable[..., list[_T]], *args: Any) -> list[_T] | Unmeasured:
-        server = self._server(address)
+    async def refused(self, access: Access) -> str:
+        """Why the credentials of `access` can't be used, as a sentence; empty when they can."""
+        try:
+            await self._keeper.credentials(access)
+        except CredentialsError as error:
+            return str(error)
+        return ""
+
+    async def _run(self, access: Access, ask: Callable[..., list[_T]], *args: Any) -> list[_T] | Unmeasured:
+        try:
+            server = await self._server(access)
+            answer = await self._asked(access, server, ask, *args)
+            if _is_refusal(answer):
+                # They may have been replaced since they were read: then, and only then, it is asked once more.
+                self._keeper.doubt(access)
+                fresh = await self._server(access)
+                if fresh is not server:
+                    answer = await self._asked(access, fresh, ask, *args)
+        except CredentialsError as error:
+            return Unmeasured(MeasurementFailure.UNAUTHORIZED, str(error))
+        if isinstance(answer, Unmeasured) and _is_refusal(answer):
+            return Unmeasured(answer.failure, f"{answer.message}: {_what_to_show(access)}")
+        return answer
+
+    async def _asked(
+        self, access: Access, server: _Server, ask: Callable[..., list[_T]], *args: Any
+    ) -> list[_T] | Unmeasured:
         async with server.free:
             begun, loop = time.monotonic(), asyncio.get_running_loop()
             answer: list[_T] | Unmeasured
@@ -143,7 +137,7 @@ class Client:
                 work = loop.run_in_executor(self._executor, ask, server.client, *args)
                 answer = await asyncio.wait_for(work, self.timeout + _GRACE)
             except Exception as error:  # noqa: BLE001 - whatever the library raises is a failed measurement
-                answer = classify(error, address, self.timeout)
+                answer = classify(error, access.ref.address, self.timeout)
             if self._on_query is not None:
                 verdict = answer.failure.value if isinstance(answer, Unmeasured) else "Answered"
                 self._on_query(verdict, time.monotonic() - begun)
@@ -157,25 +151,18 @@ class Client:
             server.client.close()
         self._clients.clear()
 
-    def _server(self, address: str) -> _Server:
-        if address not in self._clients:
-            session = requests.Session()
-            # Nothing of the machine's (.netrc, proxies) is sent to an address that a user wrote.
-            session.trust_env = False
-            # custom_query returns `data.result` alone: warnings, and so partial results, would look like whole ones.
-            session.hooks["response"].append(_whole)
-            client = PrometheusConnect(
-                # The controller retries by looking again; a retry inside would only hide how long it takes.
-                url=address.rstrip("/"),
-                # read=False: a read that times out is then reported as that, and not as a lost connection.
-                retry=Retry(0, read=False, raise_on_status=False),
-                session=session,
-            )
-            self._clients[address] = _Server(client, asyncio.Semaphore(_AT_ONCE))
-        self._clients.move_to_end(address)
+    async def _server(self, access: Access) -> _Server:
+        credentials = await self._keeper.credentials(access)
+        known = self._clients.get(access)
+        if known is None or known.credentials.version != credentials.version:
+            free = known.free if known is not None else asyncio.Semaphore(_AT_ONCE)
+            self._clients[access] = _Server(connected(access, credentials, whole), free, credentials)
+            if known is not None:
+                known.client.close()
+        self._clients.move_to_end(access)
         if len(self._clients) > _CLIENTS:
             self._clients.popitem(last=False)[1].client.close()
-        return self._clients[address]
+        return self._clients[access]
 
     def _params(self) -> dict[str, str]:
         # Thanos then fails instead of leaving out stores; Prometheus ignores it.
@@ -195,58 +182,15 @@ class Client:
         data: Any = client.custom_query(promql, params=params, timeout=self.timeout)
         if any(abs(float(item["value"][0]) - at) > _SAME_TIME for item in data):
             raise AnswerError(MeasurementFailure.SERVER_ERROR, "answered for another time: is a cache before it?")
-        return [Row(dict(item["metric"]), float(item["value"][1])) for item in data]
+        return [Row(item["metric"], float(item["value"][1])) for item in data]
 
 
-def _whole(response: requests.Response, *_args: object, **_kwargs: object) -> None:
-    """Refuses every answer that is not a whole, successful vector, and gives its connection back."""
-    try:
-        _refuse(response)
-    except Exception:
-        response.close()
-        raise
+def _is_refusal(answer: object) -> bool:
+    return isinstance(answer, Unmeasured) and answer.failure is MeasurementFailure.UNAUTHORIZED
 
 
-def _refuse(response: requests.Response) -> None:
-    if response.is_redirect:
-        return
-    status = response.status_code
-    if status == HTTPStatus.PARTIAL_CONTENT:
-        raise AnswerError(MeasurementFailure.PARTIAL, "gave only a part of the result")
-    try:
-        body = response.json()
-    except requests.exceptions.JSONDecodeError:
-        if response.ok:
-            raise
-        body = {}
-    body = body if isinstance(body, dict) else {}
-    if not response.ok:
-        # Prometheus reports its own timeout as 503 with this type.
-        if body.get("errorType") == "timeout" or status in {408, 504}:
-            raise AnswerError(MeasurementFailure.TIMEOUT, "gave the query up after its time limit")
-        said = f": {_words(str(body['error']))}" if body.get("error") else ""
-        client_side = status < HTTPStatus.INTERNAL_SERVER_ERROR
-        failure = MeasurementFailure.CLIENT_ERROR if client_side else MeasurementFailure.SERVER_ERROR
-        raise AnswerError(failure, f"answered {status}{said}")
-    if warnings := body.get("warnings"):
-        said = _words("; ".join(str(each) for each in warnings))
-        partial = re.search(r"(?i)partial|unavailable|no store|fetch series|receive series", said)
-        failure = MeasurementFailure.PARTIAL if partial else MeasurementFailure.WARNINGS
-        raise AnswerError(failure, f"answered with warnings: {said}")
-    if body.get("isPartial"):  # VictoriaMetrics, when some of its storage nodes did not answer
-        raise AnswerError(MeasurementFailure.PARTIAL, "gave only a part of the result")
-    if body.get("status") != "success" or (body.get("data") or {}).get("resultType") not in {"vector", "matrix"}:
-        raise AnswerError(MeasurementFailure.CLIENT_ERROR, "answered with something else than a vector")
-
-
-def _words(text: str) -> str:
-    return _SECRET.sub("…", " ".join(text.split()))[:_QUOTED]
-
-
-def _cause(error: BaseException) -> str:
-    text = str(error)
-    if "NameResolution" in text or "getaddrinfo" in text:
-        return "its name is not known to DNS"
-    if "refused" in text:
-        return "connection refused"
-    return "no connection"
+def _what_to_show(access: Access) -> str:
+    shown_now = [f"{field} (Secret {access.namespace}/{key.name})" for field, key in access.keys if field[:3] != "tls"]
+    if not shown_now:
+        return "name a Secret with what it wants to see in prometheus.bearerTokenFrom or headersFrom"
+    return f"correct what it is shown, prometheus.{' and '.join(shown_now)}"

@@ -16,7 +16,8 @@ from serin.api.spec import Goal, MetricLabels, Service, Spec, canary_name
 from serin.engine.goals.schedule import goal_problems
 from serin.engine.observation import GoalReading, MeasurementFailure, Problem, Unmeasured
 from serin.metrics import queries
-from serin.metrics.client import Row, shown
+from serin.metrics.answers import shown
+from serin.metrics.client import Row
 from serin.metrics.source import MetricsSource
 from serin.stats.goals import Moments
 
@@ -91,7 +92,7 @@ async def _ask(source: MetricsSource, spec: Spec, namespace: str, at: float | No
     texts = sorted({_expanded(text, stage_seconds) for goal in spec.goals for text in _texts(goal)})
     own = _preset_query(spec, preset, namespace) if preset else "vector(0)"
     asked = [own, *texts] if preset else texts
-    results = await asyncio.gather(*(source.instant(spec.prometheus, text, at) for text in asked))
+    results = await asyncio.gather(*(source.instant(spec.prometheus, text, at, namespace=namespace) for text in asked))
     answers = dict(zip(asked, results, strict=True))
     known = {text: answers[_expanded(text, stage_seconds)] for goal in spec.goals for text in _texts(goal)}
     return _Answers(answers.get(own, []), known)

@@ -40,7 +40,7 @@ async def read_history(client: Client, target: Target, until: float) -> History 
         texts = _queries(target)
     except ValueError as error:
         return Unmeasured(MeasurementFailure.CLIENT_ERROR, f"metrics.labels: {error}")
-    found = await asyncio.gather(*(client.query_range(target.prometheus.address, text, over) for text in texts))
+    found = await asyncio.gather(*(client.query_range(target.access, text, over) for text in texts))
     failed = next((each for each in found if isinstance(each, Unmeasured)), None)
     if failed is not None:
         return failed

@@ -5,9 +5,8 @@ PromQL. The form of a count is explained at `count`.
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Final
-from urllib.parse import quote
 
 from serin.api.spec import MetricLabels, Metrics
 
@@ -19,6 +18,7 @@ PRESENT_SECONDS: Final = 300.0
 """Control must have been seen this shortly before the look; Prometheus's own lookback."""
 
 LE: Final = "le"
+PART: Final = "serin_part"
 _LABEL: Final = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*\Z")
 _STRING: Final = r"\"(?:[^\"\\\n]|\\.)*\"|'(?:[^'\\\n]|\\.)*'|`[^`]*`"
 _MATCHER: Final = rf"[a-zA-Z_][a-zA-Z0-9_]*\s*(?:=~|!~|!=|=)\s*(?:{_STRING})"
@@ -107,6 +107,11 @@ def present(series: str, seconds: float, by: Iterable[str], within: float = PRES
     return f"count by ({_names(by)}) (last_over_time({series}[{span(within)}]{offset}))"
 
 
+def together(parts: Mapping[str, str]) -> str:
+    """Several vectors as one, each element with its part's name in the label `PART`."""
+    return " or ".join(f'label_replace({text}, "{PART}", {string(name)}, "", "")' for name, text in parts.items())
+
+
 def requests_metric(metrics: Metrics) -> str:
     """The counter of requests."""
     return metrics.requests or "http_requests_total"
@@ -127,11 +132,6 @@ def edge_matcher(edges: Iterable[float]) -> str:
     """A matcher of the buckets at `edges` and +Inf, as Prometheus 2 (`1`) and 3 (`1.0`) write them."""
     forms = {form for edge in edges for form in (repr(float(edge)), f"{edge:g}", f"{edge:.12g}")}
     return one_of(LE, forms | {"+Inf"})
-
-
-def url_length(query: str) -> int:
-    """Characters of the query in a URL, which is where the client library puts it."""
-    return len(quote(query))
 
 
 def _names(names: Iterable[str]) -> str:

@@ -7,7 +7,7 @@ Unmeasured; a zero is only given where the series that would have counted exists
 import itertools
 import math
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -15,6 +15,12 @@ from serin.api.spec import CustomGuardrail, MetricLabels, Metrics, PrometheusRef
 from serin.engine.observation import MeasurementFailure, ServiceCounts, Unmeasured, VariantCounts
 from serin.metrics import queries
 from serin.metrics.client import Row
+from serin.metrics.credentials import Access, access
+
+REQUESTS: Final = "requests"
+BEFORE: Final = "before"
+BUCKETS: Final = "buckets"
+"""The parts of an answer."""
 
 Variant = tuple[str, str, str]
 """Values of the labels namespace, service, variant."""
@@ -37,6 +43,11 @@ class Target:
     metrics: Metrics = field(default_factory=Metrics)
     prometheus: PrometheusRef = field(default_factory=PrometheusRef)
 
+    @property
+    def access(self) -> Access:
+        """Whom it is measured by, and with whose credentials."""
+        return access(self.prometheus, self.namespace)
+
     def variants(self, names: Iterable[str]) -> list[Variant]:
         """The label values of the series of a variant."""
         return [(self.namespace, self.service, name) for name in sorted(names)]
@@ -50,21 +61,23 @@ class Answer:
     codes: dict[Variant, dict[str, float]] = field(default_factory=lambda: defaultdict(dict))
     buckets: dict[Variant, dict[float, float]] = field(default_factory=lambda: defaultdict(dict))
     before: set[Variant] = field(default_factory=set)
+    ended: set[Variant] | None = None
+    """Who was seen shortly before the end of a long look; None for one that is so short that its counts tell."""
     custom: dict[str, dict[Variant, float] | Unmeasured] = field(default_factory=dict)
     """By the user's selector."""
 
-    def take(
-        self, labels: MetricLabels, requests: Sequence[Row], before: Sequence[Row], buckets: Sequence[Row]
-    ) -> None:
-        """Sorts rows by variant."""
-        for row in requests:
-            self.codes[variant_of(labels, row)][row.labels.get(labels.code, "")] = row.value
-        self.before.update(variant_of(labels, row) for row in before)
-        for row in buckets:
-            edges = self.buckets[variant_of(labels, row)]
-            edge = edge_of(row.labels.get(queries.LE, ""))
-            # `1` and `1.0` are one edge, from pods of different client libraries.
-            edges[edge] = edges.get(edge, 0.0) + row.value
+    def take(self, labels: MetricLabels, rows: Iterable[Row]) -> None:
+        """Sorts rows by their part and variant."""
+        for row in rows:
+            variant, part = variant_of(labels, row), row.labels.get(queries.PART)
+            if part == REQUESTS:
+                self.codes[variant][row.labels.get(labels.code, "")] = row.value
+            elif part == BEFORE:
+                self.before.add(variant)
+            else:
+                edges, edge = self.buckets[variant], edge_of(row.labels.get(queries.LE, ""))
+                # `1` and `1.0` are one edge, from pods of different client libraries.
+                edges[edge] = edges.get(edge, 0.0) + row.value
 
 
 class NotCountedError(Exception):
@@ -141,6 +154,19 @@ def _began(target: Target, answer: Answer) -> None:
         f"{target.service}: Prometheus has no sample of control from the {queries.PRESENT_SECONDS:g} s before"
         f" this look ({expected(target, target.control_names)}), so what was counted in it is not known",
     )
+
+
+def _lasted(target: Target, answer: Answer, seconds: float) -> None:
+    """Refuses a long look whose end was not scraped: its counts are of a part of it, and its length is none.
+
+    Long looks make up for many that were missed. Where the clock of the operator has gone ahead, they end in a time
+    that Prometheus does not know yet.
+    """
+    if answer.ended is None or answer.ended.intersection(target.variants(target.control_names)):
+        return
+    what = expected(target, target.control_names)
+    text = f"{target.service}: no sample of control at the end of a look of {seconds:g} s ({what})"
+    raise NotCountedError(MeasurementFailure.GAP, f"{text}: are its pods scraped, and is the operator's clock right?")
 
 
 def _edges(target: Target, answer: Answer) -> tuple[float, ...]:

@@ -1,7 +1,7 @@
-"""Measures looks: one group of queries for everybody who shares a Prometheus and the names of its series.
+"""Measures looks: one query for everybody who shares a Prometheus, the names of its series and the time of the look.
 
-A hundred experiments that look at the same second must not be three hundred queries. The first who asks for a look
-asks for all; who comes at the same time or later gets the same answer.
+A hundred experiments that look at the same second must not be a hundred queries. The first who asks for a look asks for
+all; who comes at the same time or later gets the same answer.
 """
 
 import asyncio
@@ -17,20 +17,24 @@ from serin.api.spec import Metrics, PrometheusRef
 from serin.engine.observation import History, MeasurementFailure, ServiceCounts, Unmeasured
 from serin.metrics import queries
 from serin.metrics.client import Client, QueryObserver, Row
+from serin.metrics.credentials import Access, access
 from serin.metrics.history import read_history
-from serin.metrics.rows import Answer, Target, Variant, service_counts, variant_of
+from serin.metrics.keeper import KEPT_SECONDS, ReadSecret
+from serin.metrics.rows import BEFORE, BUCKETS, REQUESTS, Answer, Target, Variant, service_counts, variant_of
 
 __all__ = ["MetricsSource", "Target"]
 
 _KEPT: Final = 256
-_KEPT_SECONDS: Final = 60.0
-_URL: Final = 6000
-"""Characters of a query in a URL; proxies commonly refuse request lines above 8 KiB."""
-_ROWS: Final = 20_000
+_KEPT_SECONDS: Final = 20.0
+_ROWS: Final = 100_000
 """Elements of a result that one query may have, by estimate."""
-_ALL_EDGES: Final = 64
+_FIRST_ROWS: Final = 140
+"""Elements for one target until an answer has told: both variants with a large histogram."""
 
-_Key = tuple[PrometheusRef, Metrics, float, float]
+_FORGET: Final = 0.9
+"""Of the estimate, at each answer: one large histogram that is gone does not make small queries for ever."""
+
+_Key = tuple[Access, Metrics, float, float]
 
 
 @dataclass(slots=True)
@@ -48,6 +52,8 @@ class MetricsSource:
         executor: threads for the client library; None makes sixteen.
         timeout: seconds that one query may take.
         on_query: told (`Answered` or the failure, seconds) after each query.
+        read_secret: reads the Secrets that experiments name for Prometheus; None where there are none to read.
+        kept: seconds for which a Secret is not read again, unless Prometheus refuses what it holds.
     """
 
     def __init__(
@@ -55,19 +61,22 @@ class MetricsSource:
         executor: ThreadPoolExecutor | None = None,
         timeout: float = 10.0,
         on_query: QueryObserver | None = None,
+        read_secret: ReadSecret | None = None,
+        kept: float = KEPT_SECONDS,
     ) -> None:
-        self._client = Client(executor, timeout, on_query)
+        self._client = Client(executor, timeout, on_query, read_secret, kept)
         self._shared: OrderedDict[_Key, list[_Shared]] = OrderedDict()
+        self._rows = float(_FIRST_ROWS)
 
     async def look(
-        self, target: Target, everyone: Sequence[Target], ends_at: float, seconds: float
+        self, target: Target, everyone: Iterable[Target], ends_at: float, seconds: float
     ) -> ServiceCounts | Unmeasured:
         """The counts of `target` in the `seconds` that end at the Unix time `ends_at`.
 
-        `everyone` is who else is asked for, if nobody has asked for this look yet.
+        `everyone` is who else is asked for; it is read only if nobody has asked for this look yet.
         """
-        key = (target.prometheus, target.metrics, ends_at, seconds)
-        shared = self._join(key, target) or self._start(key, {target, *everyone})
+        key = (target.access, target.metrics, ends_at, seconds)
+        shared = self._join(key, target) or self._start(key, chain((target,), everyone))
         # One caller that is cancelled must not take the answer away from the others.
         await asyncio.shield(shared.task)
         answer = shared.answers[target]
@@ -76,9 +85,15 @@ class MetricsSource:
             self._forget(key, shared)
         return service_counts(target, answer, seconds)
 
-    async def instant(self, ref: PrometheusRef, promql: str, at: float | None = None) -> list[Row] | Unmeasured:
-        """One query that nobody shares, at a Unix time or now."""
-        return await self._client.query(ref.address, promql, time.time() if at is None else at)
+    async def instant(
+        self, ref: PrometheusRef, promql: str, at: float | None = None, *, namespace: str = ""
+    ) -> list[Row] | Unmeasured:
+        """One query that nobody shares, at a Unix time or now; `namespace` is where the Secrets of `ref` are."""
+        return await self._client.query(access(ref, namespace), promql, time.time() if at is None else at)
+
+    async def refused(self, ref: PrometheusRef, namespace: str) -> str:
+        """Why the credentials of `ref` can't be used, as a sentence; empty when they can, or when it has none."""
+        return await self._client.refused(access(ref, namespace))
 
     async def history(self, target: Target, until: float) -> History | Unmeasured:
         """The day of control before the Unix time `until`, its pods split in two."""
@@ -103,9 +118,9 @@ class MetricsSource:
         return next((each for each in self._shared.get(key, ()) if target in each.targets), None)
 
     def _start(self, key: _Key, candidates: Iterable[Target]) -> _Shared:
-        ref, metrics, ends_at, seconds = key
+        allowed, metrics, ends_at, seconds = key
         asked = {each for shared in self._shared.get(key, ()) for each in shared.targets}
-        fits = {each for each in candidates if (each.prometheus, each.metrics) == (ref, metrics)} - asked
+        fits = {each for each in candidates if (each.access, each.metrics) == (allowed, metrics)} - asked
         answers: dict[Target, Answer] = {}
         task = asyncio.create_task(self._ask_all(fits, answers, ends_at, seconds))
         shared = _Shared(frozenset(fits), answers, task, time.monotonic())
@@ -124,29 +139,30 @@ class MetricsSource:
         self, targets: Iterable[Target], answers: dict[Target, Answer], ends_at: float, seconds: float
     ) -> None:
         ordered = sorted(targets, key=lambda each: (each.namespace, each.service, sorted(each.canary_names)))
-        try:
-            chunks = _chunks(ordered, seconds)
-        except ValueError as error:  # a label name that can't be in a query; all of them share it
-            problem = Unmeasured(MeasurementFailure.CLIENT_ERROR, f"metrics.labels: {error}")
-            answers.update((each, Answer(problem)) for each in ordered)
-            return
+        size = max(1, int(_ROWS // self._rows))
+        chunks = [ordered[begin : begin + size] for begin in range(0, len(ordered), size)]
         await asyncio.gather(*(self._ask(chunk, answers, ends_at, seconds) for chunk in chunks))
 
     async def _ask(self, targets: list[Target], answers: dict[Target, Answer], ends_at: float, seconds: float) -> None:
         """Asks for one chunk; a chunk that is refused is halved, so that one target can't blind the others."""
-        metrics, ref = targets[0].metrics, targets[0].prometheus
-        texts = _queries(targets, seconds)
-        results = await asyncio.gather(*(self._client.query(ref.address, text, ends_at) for text in texts))
+        metrics, allowed = targets[0].metrics, targets[0].access
         answer = Answer()
-        good = [rows for rows in results if not isinstance(rows, Unmeasured)]
-        answer.problem = next((rows for rows in results if isinstance(rows, Unmeasured)), None)
-        if answer.problem is None:
-            answer.take(metrics.labels, *good)
-        elif answer.problem.failure is MeasurementFailure.CLIENT_ERROR and len(targets) > 1:
-            half = len(targets) // 2
-            await self._ask(targets[:half], answers, ends_at, seconds)
-            await self._ask(targets[half:], answers, ends_at, seconds)
-            return
+        try:
+            text = look_query(targets, seconds)
+        except ValueError as error:  # a label name that can't be in a query; all of them share it
+            answer.problem = Unmeasured(MeasurementFailure.CLIENT_ERROR, f"metrics.labels: {error}")
+        else:
+            rows = await self._client.query(allowed, text, ends_at)
+            if not isinstance(rows, Unmeasured):
+                answer.take(metrics.labels, rows)
+                self._rows = max(1.0, len(rows) / len(targets), self._rows * _FORGET)
+            elif rows.failure is MeasurementFailure.CLIENT_ERROR and len(targets) > 1:
+                half = len(targets) // 2
+                await self._ask(targets[:half], answers, ends_at, seconds)
+                await self._ask(targets[half:], answers, ends_at, seconds)
+                return
+            else:
+                answer.problem = rows
         if answer.problem is None:
             await self._ask_custom(targets, answer, ends_at, seconds)
         answers.update(dict.fromkeys(targets, answer))
@@ -166,7 +182,7 @@ class MetricsSource:
                 answer.custom[selector] = Unmeasured(MeasurementFailure.CLIENT_ERROR, str(error))
                 return
             text = queries.count(series, seconds, queries.variant_labels(labels))
-            rows = await self._client.query(who[0].prometheus.address, text, ends_at)
+            rows = await self._client.query(who[0].access, text, ends_at)
             answer.custom[selector] = rows if isinstance(rows, Unmeasured) else _by_variant(who[0], rows)
 
         await asyncio.gather(*(ask(selector, who) for selector, who in users.items()))
@@ -186,32 +202,22 @@ def _whose(targets: Sequence[Target]) -> tuple[str, str, str]:
     )
 
 
-def _queries(targets: Sequence[Target], seconds: float) -> tuple[str, str, str]:
-    """Requests by code, request series before the look, buckets."""
+def look_query(targets: Sequence[Target], seconds: float) -> str:
+    """Requests by code, request series before the look, buckets: one answer, whose rows say which of them they are.
+
+    Raises:
+        ValueError: a label name that can't be in a query.
+    """
     metrics = targets[0].metrics
     by, whose = queries.variant_labels(metrics.labels), _whose(targets)
     requests = queries.selector(queries.requests_metric(metrics), *whose)
     edges = set(chain.from_iterable(each.edges for each in targets))
     wanted = (queries.edge_matcher(edges),) if all(each.edges for each in targets) else ()
     buckets = queries.selector(queries.latency_metric(metrics), *whose, *wanted)
-    return (
-        queries.count(requests, seconds, (*by, metrics.labels.code)),
-        queries.present(requests, seconds, by),
-        queries.count(buckets, seconds, (*by, queries.LE)),
+    return queries.together(
+        {
+            REQUESTS: queries.count(requests, seconds, (*by, metrics.labels.code)),
+            BEFORE: queries.present(requests, seconds, by),
+            BUCKETS: queries.count(buckets, seconds, (*by, queries.LE)),
+        }
     )
-
-
-def _chunks(targets: Sequence[Target], seconds: float) -> list[list[Target]]:
-    """Neighbours that one query can ask for, by the length of its URL and the estimated rows of its result."""
-    chunks: list[list[Target]] = []
-    for target in targets:
-        if chunks and _fits([*chunks[-1], target], seconds):
-            chunks[-1].append(target)
-        else:
-            chunks.append([target])
-    return chunks
-
-
-def _fits(targets: Sequence[Target], seconds: float) -> bool:
-    rows = 2 * sum(len(each.edges) + 1 if each.edges else _ALL_EDGES for each in targets)
-    return rows <= _ROWS and max(map(queries.url_length, _queries(targets, seconds))) <= _URL

@@ -9,9 +9,9 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from serin.api.spec import PrometheusRef, SecretKeyRef, parse_spec
+from serin.api.spec import PrometheusRef, parse_spec
 from serin.engine.observation import MeasurementFailure, Unmeasured
-from serin.metrics.checks import check, unsupported_prometheus
+from serin.metrics.checks import check
 from serin.metrics.source import MetricsSource, Target
 from tests.integration.metrics.process import free_port
 
@@ -76,7 +76,7 @@ async def failure(source: MetricsSource, address: str) -> Unmeasured:
         ({"status": "error", "errorType": "bad_data", "error": "x"}, 400, MeasurementFailure.CLIENT_ERROR),
         ({"status": "error", "errorType": "execution", "error": "x"}, 422, MeasurementFailure.CLIENT_ERROR),
         ({"status": "error", "errorType": "timeout", "error": "x"}, 503, MeasurementFailure.TIMEOUT),
-        (b"no", 401, MeasurementFailure.CLIENT_ERROR),
+        (b"no", 401, MeasurementFailure.UNAUTHORIZED),
         (b"no", 500, MeasurementFailure.SERVER_ERROR),
         (b"<html>hello", 200, MeasurementFailure.CLIENT_ERROR),
         ([], 200, MeasurementFailure.CLIENT_ERROR),
@@ -149,12 +149,3 @@ async def test_what_passes_is_asked_again(source: MetricsSource, serve: Serve) -
     address = serve(EMPTY)
     assert (await failure(source, address)).failure is MeasurementFailure.EMPTY
     assert source._shared
-
-
-def test_credentials_are_not_supported_yet() -> None:
-    """A reference that would be ignored is refused."""
-    problem = unsupported_prometheus(PrometheusRef(bearer_token_from=SecretKeyRef(name="a", key="b")))
-    assert problem is not None
-    assert problem.reason == "NotSupportedYet"
-    assert "bearerTokenFrom" in problem.message
-    assert unsupported_prometheus(PrometheusRef()) is None

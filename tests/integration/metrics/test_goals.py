@@ -111,9 +111,9 @@ async def test_goals_share_one_query(source: MetricsSource, history: tuple[str, 
     asked: list[str] = []
     ask = source.instant
 
-    async def counted(*arguments: Any) -> Any:
+    async def counted(*arguments: Any, **options: Any) -> Any:
         asked.append(arguments[1])
-        return await ask(*arguments)
+        return await ask(*arguments, **options)
 
     source.instant = counted  # type: ignore[method-assign]
     readings = await read(source, history, spec)
@@ -223,8 +223,8 @@ async def _checked(source: MetricsSource, history: tuple[str, int], spec: Spec) 
     """Ask as of the newest figures, for the check asks as of now and the history ends before."""
     ask = source.instant
 
-    async def then(ref: Any, promql: str, at: float | None = None) -> Any:
-        return await ask(ref, promql, history[1] if at is None else at)
+    async def then(ref: Any, promql: str, at: float | None = None, **options: Any) -> Any:
+        return await ask(ref, promql, history[1] if at is None else at, **options)
 
     source.instant = then  # type: ignore[method-assign]
     return await check_goals(source, spec, "ns")

@@ -1,0 +1,133 @@
+"""What an answer of Prometheus is worth: a whole result, or a failure with its name and a sentence.
+
+An answer that is not certainly whole is none. The sentences hold no token, header or query, also where a server says
+what it was sent.
+"""
+
+import re
+from collections.abc import Callable
+from http import HTTPStatus
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+import msgspec
+import requests
+
+from serin.engine.observation import MeasurementFailure, Unmeasured
+from serin.metrics.credentials import Credentials
+
+_QUOTED: Final = 300
+_SECRET: Final = re.compile(r"(?i)(bearer|basic)\s+\S+|(token|password|secret|api_?key)=[^\s&\"']+|//[^/@\s]+@")
+
+
+class AnswerError(Exception):
+    """Prometheus did answer, but not with a whole result."""
+
+    def __init__(self, failure: MeasurementFailure, words: str) -> None:
+        super().__init__(words)
+        self.failure = failure
+        self.words = words
+
+
+def shown(address: str) -> str:
+    """`address` without user, password and query, for a message."""
+    parts = urlsplit(address)
+    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
+
+
+def classify(error: BaseException, address: str, timeout: float) -> Unmeasured:
+    """The one place that names failures; the sentence holds no token, header or query."""
+    where = f"Prometheus at {shown(address)}"
+    if isinstance(error, AnswerError):
+        return Unmeasured(error.failure, f"{where} {error.words}")
+    if isinstance(error, (TimeoutError, requests.Timeout)):
+        return Unmeasured(MeasurementFailure.TIMEOUT, f"{where} did not answer within {timeout:g} s")
+    if isinstance(error, requests.exceptions.JSONDecodeError):
+        text = f"{where} did not answer with JSON: is this the address of its API?"
+        return Unmeasured(MeasurementFailure.CLIENT_ERROR, text)
+    if isinstance(error, requests.exceptions.SSLError):
+        return Unmeasured(MeasurementFailure.UNREACHABLE, f"{where} {_distrust(error)}")
+    if isinstance(error, requests.TooManyRedirects):
+        text = f"{where} sends on to another address, which is not shown credentials: write that address"
+        return Unmeasured(MeasurementFailure.CLIENT_ERROR, text)
+    if isinstance(error, (requests.exceptions.InvalidURL, requests.exceptions.InvalidSchema)):
+        text = f"{shown(address)} is not an address: write one like http://prometheus.monitoring:9090"
+        return Unmeasured(MeasurementFailure.CLIENT_ERROR, text)
+    if isinstance(error, (requests.RequestException, OSError)):
+        text = f"{where} can't be reached ({_cause(error)})"
+        return Unmeasured(MeasurementFailure.UNREACHABLE, text)
+    return Unmeasured(MeasurementFailure.SERVER_ERROR, f"{where} gave an answer that can't be read")
+
+
+def _distrust(error: BaseException) -> str:
+    text = str(error)
+    if re.search(r"(?i)hostname mismatch|doesn't match|IP address mismatch", text):
+        return "has a certificate for another name: write that into prometheus.tls.serverName"
+    if "expired" in text:
+        return "has a certificate that has expired: renew it"
+    if re.search(r"(?i)unable to get|self.signed|CERTIFICATE_VERIFY_FAILED", text):
+        return "has a certificate of a CA that is not trusted: name the CA in prometheus.tls.caFrom"
+    return "can't be spoken to by TLS: is it https?"
+
+
+def whole(response: requests.Response, credentials: Credentials) -> None:
+    """Refuses every answer that is not a whole, successful vector, and gives its connection back."""
+    try:
+        _refuse(response, credentials.hide)
+    except Exception:
+        response.close()
+        raise
+
+
+def _refuse(response: requests.Response, hide: Callable[[str], str]) -> None:
+    if response.is_redirect:
+        return
+    status = response.status_code
+    if status == HTTPStatus.PARTIAL_CONTENT:
+        raise AnswerError(MeasurementFailure.PARTIAL, "gave only a part of the result")
+    try:
+        body = msgspec.json.decode(response.content)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        if response.ok:
+            raise requests.exceptions.JSONDecodeError("no JSON", "", 0) from error
+        body = {}
+    # The library reads it again: of a look at a thousand experiments once is enough.
+    response.json = lambda **_: body  # type: ignore[method-assign]
+    body = body if isinstance(body, dict) else {}
+    if not response.ok:
+        raise _not_ok(status, body, hide)
+    if warnings := body.get("warnings"):
+        said = _words(hide("; ".join(str(each) for each in warnings)))
+        partial = re.search(r"(?i)partial|unavailable|no store|fetch series|receive series", said)
+        failure = MeasurementFailure.PARTIAL if partial else MeasurementFailure.WARNINGS
+        raise AnswerError(failure, f"answered with warnings: {said}")
+    if body.get("isPartial"):  # VictoriaMetrics, when some of its storage nodes did not answer
+        raise AnswerError(MeasurementFailure.PARTIAL, "gave only a part of the result")
+    if body.get("status") != "success" or (body.get("data") or {}).get("resultType") not in {"vector", "matrix"}:
+        raise AnswerError(MeasurementFailure.CLIENT_ERROR, "answered with something else than a vector")
+
+
+def _not_ok(status: int, body: dict[str, Any], hide: Callable[[str], str]) -> AnswerError:
+    # Prometheus reports its own timeout as 503 with this type.
+    if body.get("errorType") == "timeout" or status in {408, 504}:
+        return AnswerError(MeasurementFailure.TIMEOUT, "gave the query up after its time limit")
+    said = f": {_words(hide(str(body['error'])))}" if body.get("error") else ""
+    failure = MeasurementFailure.SERVER_ERROR
+    if status in {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}:
+        failure = MeasurementFailure.UNAUTHORIZED
+    elif status < HTTPStatus.INTERNAL_SERVER_ERROR:
+        failure = MeasurementFailure.CLIENT_ERROR
+    return AnswerError(failure, f"answered {status}{said}")
+
+
+def _words(text: str) -> str:
+    return _SECRET.sub("…", " ".join(text.split()))[:_QUOTED]
+
+
+def _cause(error: BaseException) -> str:
+    text = str(error)
+    if "NameResolution" in text or "getaddrinfo" in text:
+        return "its name is not known to DNS"
+    if "refused" in text:
+        return "connection refused"
+    return "no connection"
