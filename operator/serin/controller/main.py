@@ -9,6 +9,7 @@ import socket
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 
 import kopf
 import structlog
@@ -75,13 +76,14 @@ async def _run(settings: Settings) -> int:
     kube.on_call = METRICS.called
     lease = LeaderLease(kube, settings.home, "serin", settings.identity)
     with ThreadPoolExecutor(max_workers=16, thread_name_prefix="kube") as executor:
-        source, store = MetricsSource(on_query=METRICS.queried), Store()
+        source = MetricsSource(on_query=METRICS.queried, read_secret=partial(kube.get, "v1", "secrets"))
+        store = Store()
         deployments, router = Deployments(kube), Routers(kube)
         observer = Observer(store, deployments, router, source, executor)
         actor = Actor(kube, deployments, router)
         reconciler = Reconciler(kube, store, observer, actor, lease, executor, settings.identity)
         scheduler = Scheduler(reconciler.reconcile)
-        sync = Sync(kube, store, scheduler, settings.watched)
+        sync = Sync(kube, store, scheduler, settings.watched, reconciler.register)
         server = await serve(
             settings.port, store, lambda: scheduler.alive_at, lambda: sync.done or not lease.held(), lease.held
         )
