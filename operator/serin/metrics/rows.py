@@ -20,6 +20,7 @@ from serin.metrics.credentials import Access, access
 REQUESTS: Final = "requests"
 BEFORE: Final = "before"
 BUCKETS: Final = "buckets"
+ENDED: Final = "ended"
 """The parts of an answer."""
 
 Variant = tuple[str, str, str]
@@ -61,8 +62,8 @@ class Answer:
     codes: dict[Variant, dict[str, float]] = field(default_factory=lambda: defaultdict(dict))
     buckets: dict[Variant, dict[float, float]] = field(default_factory=lambda: defaultdict(dict))
     before: set[Variant] = field(default_factory=set)
-    ended: set[Variant] | None = None
-    """Who was seen shortly before the end of a long look; None for one that is so short that its counts tell."""
+    ended: set[Variant] = field(default_factory=set)
+    """Who was seen shortly before the end of a long look; the counts of a short one tell."""
     custom: dict[str, dict[Variant, float] | Unmeasured] = field(default_factory=dict)
     """By the user's selector."""
 
@@ -74,6 +75,8 @@ class Answer:
                 self.codes[variant][row.labels.get(labels.code, "")] = row.value
             elif part == BEFORE:
                 self.before.add(variant)
+            elif part == ENDED:
+                self.ended.add(variant)
             else:
                 edges, edge = self.buckets[variant], edge_of(row.labels.get(queries.LE, ""))
                 # `1` and `1.0` are one edge, from pods of different client libraries.
@@ -110,6 +113,7 @@ def service_counts(target: Target, answer: Answer, seconds: float) -> ServiceCou
     try:
         _seen(target, answer, target.control_names, "control", seconds)
         _began(target, answer)
+        _lasted(target, answer, seconds)
         _seen(target, answer, target.canary_names, "canary", seconds)
         edges = _edges(target, answer)
         return ServiceCounts(
@@ -162,7 +166,7 @@ def _lasted(target: Target, answer: Answer, seconds: float) -> None:
     Long looks make up for many that were missed. Where the clock of the operator has gone ahead, they end in a time
     that Prometheus does not know yet.
     """
-    if answer.ended is None or answer.ended.intersection(target.variants(target.control_names)):
+    if seconds <= queries.PRESENT_SECONDS or answer.ended.intersection(target.variants(target.control_names)):
         return
     what = expected(target, target.control_names)
     text = f"{target.service}: no sample of control at the end of a look of {seconds:g} s ({what})"

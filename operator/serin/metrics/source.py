@@ -20,7 +20,7 @@ from serin.metrics.client import Client, QueryObserver, Row
 from serin.metrics.credentials import Access, access
 from serin.metrics.history import read_history
 from serin.metrics.keeper import KEPT_SECONDS, ReadSecret
-from serin.metrics.rows import BEFORE, BUCKETS, REQUESTS, Answer, Target, Variant, service_counts, variant_of
+from serin.metrics.rows import BEFORE, BUCKETS, ENDED, REQUESTS, Answer, Target, Variant, service_counts, variant_of
 
 __all__ = ["MetricsSource", "Target"]
 
@@ -205,6 +205,8 @@ def _whose(targets: Sequence[Target]) -> tuple[str, str, str]:
 def look_query(targets: Sequence[Target], seconds: float) -> str:
     """Requests by code, request series before the look, buckets: one answer, whose rows say which of them they are.
 
+    A look that is longer than what a query looks back asks also who was still there at its end.
+
     Raises:
         ValueError: a label name that can't be in a query.
     """
@@ -214,10 +216,11 @@ def look_query(targets: Sequence[Target], seconds: float) -> str:
     edges = set(chain.from_iterable(each.edges for each in targets))
     wanted = (queries.edge_matcher(edges),) if all(each.edges for each in targets) else ()
     buckets = queries.selector(queries.latency_metric(metrics), *whose, *wanted)
-    return queries.together(
-        {
-            REQUESTS: queries.count(requests, seconds, (*by, metrics.labels.code)),
-            BEFORE: queries.present(requests, seconds, by),
-            BUCKETS: queries.count(buckets, seconds, (*by, queries.LE)),
-        }
-    )
+    parts = {
+        REQUESTS: queries.count(requests, seconds, (*by, metrics.labels.code)),
+        BEFORE: queries.present(requests, seconds, by),
+        BUCKETS: queries.count(buckets, seconds, (*by, queries.LE)),
+    }
+    if seconds > queries.PRESENT_SECONDS:
+        parts[ENDED] = queries.present(requests, 0, by)
+    return queries.together(parts)

@@ -41,7 +41,7 @@ _GOES: Final = frozenset({"good", "incident", "outage", "paused", "deleted"})
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of this bench."""
     parser.add_argument("--weeks", type=float, default=6.0, help="simulated weeks")
-    parser.add_argument("--interval", default="5m", help="analysis.interval of the experiments")
+    parser.add_argument("--interval", default="10m", help="analysis.interval of the experiments")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the numbers here")
     parser.add_argument("--picture", type=Path, metavar="FILE", help="draw the numbers over time here (.png or .svg)")
 
@@ -198,6 +198,8 @@ def main(options: argparse.Namespace, console: Console) -> int:
             for each in experiments:
                 each.until(weeks * _WEEK)
             soak.sample(float(weeks))
+            if not console.is_terminal and weeks == int(weeks):
+                console.print(f"week {int(weeks)} after {time.monotonic() - begun:.0f} s", highlight=False)
     tracemalloc.stop()
     lines = {name: (course, line(course)) for name, course in soak.courses.items()}
     looks, seconds = sum(each.looks for each in experiments), time.monotonic() - begun
