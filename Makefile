@@ -16,7 +16,7 @@ BENCH_ARGS  ?=
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: help venv packages format lint unit integration crashes bad-states e2e test cluster cluster-down cluster-purge images gateway install demo record services bench-services bench-services-memory bench-services-indexes bench-services-sessions bench-traffic lock clean bench-statistics
+.PHONY: help venv packages format lint unit integration crashes bad-states e2e test cluster cluster-down cluster-purge images gateway install demo record services bench-services bench-services-memory bench-services-indexes bench-services-sessions bench-traffic bench-scale lock clean bench-statistics
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-23s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -110,6 +110,9 @@ bench-traffic: venv ## On the cluster with its gateway: requests lost by switchi
 	@$(BIN)/python -m tests.bench.traffic switching --router HTTPRoute $(BENCH_ARGS)
 	@$(BIN)/python -m tests.bench.traffic switching --router Replicas $(BENCH_ARGS)
 	@$(BIN)/python -m tests.bench.traffic sticky
+
+bench-scale: venv ## 100, 1,000 and 5,000 experiments on a real control plane: lag, CPU, requests (BENCH_ARGS='--sizes 20,100,300': peers)
+	@PYTHONPATH=operator:. $(BIN)/python -m tests.bench.scale $(BENCH_ARGS)
 
 lock: venv ## Pin every dependency again, with hashes
 	@test -x $(BIN)/uv || $(BIN)/python -m pip install --quiet --disable-pip-version-check uv
