@@ -6,7 +6,11 @@ experiments are not all due in the same second. The slot is a hash of the uid, s
 
 import math
 import zlib
+from collections.abc import Iterable
 from typing import Final
+
+from serin.engine.observation import LookResult, MeasurementFailure, Unmeasured
+from serin.engine.wording import clock
 
 _SLOT: Final = 5.0
 """Seconds between two slots: one query in that time, however many experiments there are."""
@@ -47,3 +51,16 @@ def windows(counted_until: float, now: float, interval: float, shifted: float = 
     most = max(interval, math.floor(_LONGEST_LOOK / interval) * interval)
     first = oldest if oldest < 2 * interval else min(oldest, most)
     return [(kept[0], first), *((end, interval) for end in kept[1:])]
+
+
+def set_back(counted_until: float, now: float, interval: float, services: Iterable[str]) -> LookResult | None:
+    """A look that says that the clock was set back, when looks were counted until a time that is yet to come.
+
+    Until then nothing can be counted: nobody knows which of the two times was right, and the same requests must not be
+    counted twice. A step begins to count less than three intervals ahead.
+    """
+    if counted_until <= now + 3 * interval:
+        return None
+    text = f"the operator's clock was set back: looks were counted until {clock(counted_until, now)}, and it is"
+    lost = Unmeasured(MeasurementFailure.CLOCK, f"{text} {clock(now, now)} now; set it right, or wait until then")
+    return LookResult(counted_until + interval, interval, dict.fromkeys(services, lost))

@@ -11,7 +11,7 @@ from serin.api.names import CANARY, CONTROL, FINALIZER
 from serin.api.spec import Service, Spec
 from serin.api.status import TERMINAL, Phase, Status
 from serin.controller.claims import in_use
-from serin.controller.looks import offset, windows
+from serin.controller.looks import offset, set_back, windows
 from serin.controller.measured import Measured, Slot
 from serin.controller.store import Key, Store, key_of, names_of
 from serin.controller.waits import Waits
@@ -201,6 +201,9 @@ class Observer:
     async def _looks(self, obj: dict[str, Any], spec: Spec, status: Status, now: float) -> tuple[LookResult, ...]:
         if run.position(status) not in _COUNTS or not status.counted_until:
             return ()
+        names = [service.name for service in spec.services]
+        if (lost := set_back(unix(status.counted_until), now, spec.analysis.interval.seconds, names)) is not None:
+            return (lost,)
         found = []
         slot = slot_of(obj, spec)
         for ends_at, seconds in windows(unix(status.counted_until), now, *slot):

@@ -103,6 +103,7 @@ class MeasurementFailure(StrEnum):
     TIMEOUT = "Timeout"
     UNREACHABLE = "Unreachable"
     UNAUTHORIZED = "Unauthorized"
+    CLOCK = "Clock"
     GAP = "Gap"
 
     @property
@@ -113,6 +114,7 @@ class MeasurementFailure(StrEnum):
             MeasurementFailure.TIMEOUT,
             MeasurementFailure.UNREACHABLE,
             MeasurementFailure.UNAUTHORIZED,
+            MeasurementFailure.CLOCK,
         }
 
 

@@ -5,7 +5,9 @@ what it was sent.
 """
 
 import re
+import time
 from collections.abc import Callable
+from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 from typing import Any, Final
 from urllib.parse import urlsplit
@@ -17,6 +19,8 @@ from serin.engine.observation import MeasurementFailure, Unmeasured
 from serin.metrics.credentials import Credentials
 
 _QUOTED: Final = 300
+_SKEW: Final = 60.0
+"""Seconds between two clocks that are no reason to doubt either: answers say whole seconds, and some are queued."""
 _SECRET: Final = re.compile(r"(?i)(bearer|basic)\s+\S+|(token|password|secret|api_?key)=[^\s&\"']+|//[^/@\s]+@")
 
 
@@ -105,6 +109,23 @@ def _refuse(response: requests.Response, hide: Callable[[str], str]) -> None:
         raise AnswerError(MeasurementFailure.PARTIAL, "gave only a part of the result")
     if body.get("status") != "success" or (body.get("data") or {}).get("resultType") not in {"vector", "matrix"}:
         raise AnswerError(MeasurementFailure.CLIENT_ERROR, "answered with something else than a vector")
+    _same_clock(response)
+
+
+def _same_clock(response: requests.Response) -> None:
+    """Refuses an answer from another time than this process has: one of two clocks is wrong, or a cache has answered.
+
+    Looks name their time. With a clock that is ahead they would be of a time that has not been, with one that is behind
+    the same requests would be counted twice.
+    """
+    try:
+        ahead = time.time() - parsedate_to_datetime(response.headers.get("Date", "")).timestamp()
+    except ValueError:
+        return  # it does not say
+    if abs(ahead) > _SKEW:
+        which = "behind" if ahead > 0 else "ahead of"
+        text = f"is {abs(ahead):,.0f} s {which} the operator's clock: set the wrong one of both"
+        raise AnswerError(MeasurementFailure.CLOCK, f"{text}, or take the cache between them away")
 
 
 def _not_ok(status: int, body: dict[str, Any], hide: Callable[[str], str]) -> AnswerError:

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import re
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -25,7 +26,7 @@ def serve() -> Iterator[Serve]:
     """A server that gives one answer to everything, after a while; its address."""
     servers: list[ThreadingHTTPServer] = []
 
-    def start(body: object, status: int = 200, wait: float = 0) -> str:
+    def start(body: object, status: int = 200, wait: float = 0, ahead: float = 0) -> str:
         class Handler(BaseHTTPRequestHandler):
             """One answer to everything."""
 
@@ -35,6 +36,10 @@ def serve() -> Iterator[Serve]:
                 self.send_response(status)
                 self.end_headers()
                 self.wfile.write(body if isinstance(body, bytes) else json.dumps(body).encode())
+
+            def date_time_string(self, timestamp: float | None = None) -> str:
+                """Say what its clock says."""
+                return super().date_time_string((timestamp or time.time()) + ahead)
 
             def log_message(self, *_args: object) -> None:
                 """Say nothing."""
@@ -97,6 +102,14 @@ async def test_an_answer_for_another_time_is_none(source: MetricsSource, serve: 
     result = await failure(source, serve(old))
     assert result.failure is MeasurementFailure.SERVER_ERROR
     assert "answered for another time" in result.message
+
+
+@pytest.mark.parametrize(("ahead", "words"), [(3600, "is 3,600 s ahead of"), (-3600, "is 3,600 s behind")])
+async def test_two_clocks(source: MetricsSource, serve: Serve, ahead: float, words: str) -> None:
+    """Where Prometheus and the operator have another time nothing is counted, and the sentence says by how much."""
+    result = await failure(source, serve(EMPTY, ahead=ahead))
+    assert result.failure is MeasurementFailure.CLOCK
+    assert re.sub(r"3,(599|601)", "3,600", result.message).find(words) > 0, result.message
 
 
 async def test_a_slow_answer_is_a_timeout(serve: Serve) -> None:

@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from serin.controller.looks import due_look, offset, windows
+from serin.controller.looks import due_look, offset, set_back, windows
+from serin.engine.observation import Unmeasured
 
 UIDS = st.uuids().map(str)
 INTERVALS = st.sampled_from([1.0, 5.0, 7.0, 15.0, 30.0, 60.0, 3600.0])
@@ -102,3 +103,16 @@ def test_looks_adjoin_and_end_at_the_newest(missed: int, interval: float, part: 
         assert found[-1][0] == start + missed * interval
         first_end, first_seconds = found[0]
         assert first_end - first_seconds == start or first_seconds == 3600
+
+
+def test_a_clock_that_is_set_back_is_said() -> None:
+    """Counted until a time that is yet to come: a look without data that says so, where a step's beginning is none."""
+    now = 1_700_000_000.0
+    assert set_back(now + 25, now, 10.0, ["a"]) is None
+    look = set_back(now + 3600, now, 10.0, ["a", "b"])
+    assert look is not None
+    assert sorted(look.services) == ["a", "b"]
+    lost = look.services["a"]
+    assert isinstance(lost, Unmeasured)
+    assert lost.failure.passes
+    assert "was set back: looks were counted until 23:13:20 UTC, and it is 22:13:20 UTC now" in lost.message
