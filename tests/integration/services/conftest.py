@@ -19,7 +19,7 @@ Start = Callable[..., tuple[subprocess.Popen[bytes], str]]
 ROOT = Path(__file__).parents[3]
 
 
-def wait_until_ready(process: subprocess.Popen[bytes], url: str, seconds: float = 30.0) -> None:
+def wait_until_ready(process: subprocess.Popen[bytes], url: str, seconds: float = 120.0) -> None:
     """Wait for readiness, or fail when the process ends first."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:

@@ -2,6 +2,7 @@
 
 import asyncio
 import signal
+import subprocess
 import time
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,8 @@ from typing import Any
 import aiohttp
 import pytest
 
-from tests.load import Plan, Target, run
+from tests.integration.services.draining import stopped_under_load
+from tests.load import Plan, Target
 
 BODY = {"user_id": "u-0001"}
 
@@ -17,14 +19,12 @@ BODY = {"user_id": "u-0001"}
 @pytest.mark.parametrize("connections", ["fresh", "keep"])
 async def test_sigterm_under_load_fails_nothing(start: Any, connections: Any) -> None:
     """Traffic that still arrives during the drain is served; when it has moved away the process ends with code 0."""
-    process, url = start("recommendation", drain="1500ms")
-    plan = Plan((Target("recommendation", (url,), 100.0),), duration=1.8, connections=connections)
-    load = asyncio.create_task(run(plan))
-    await asyncio.sleep(0.8)
-    process.send_signal(signal.SIGTERM)
-    report = await load
-    assert process.poll() is None, "it must serve for the whole drain"
-    assert await asyncio.to_thread(process.wait, 10) == 0
+
+    def begun(drain: str) -> tuple[subprocess.Popen[bytes], Plan]:
+        process, url = start("recommendation", drain=drain)
+        return process, Plan((Target("recommendation", (url,), 100.0),), duration=1.8, connections=connections)
+
+    report = await stopped_under_load(begun)
     assert report.own_failures == 0, report.sentence()
     assert report.sent["recommendation"] > 100
 

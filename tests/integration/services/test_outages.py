@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-import signal
+import subprocess
 import time
 import uuid
 from collections import Counter
@@ -13,6 +13,7 @@ import aiohttp
 import asyncpg
 import pytest
 
+from tests.integration.services.draining import stopped_under_load
 from tests.integration.services.writers import Ledger, history, talk
 from tests.load import Plan, Target, run
 
@@ -130,17 +131,17 @@ async def test_an_exhausted_pool_refuses_and_recovers(
 @pytest.mark.parametrize("service", ["recommendation", "conversation"])
 async def test_sigterm_under_load_fails_nothing(start: Any, postgres: Any, service: Any, connections: Any) -> None:
     """One of two pods is told to stop: what still reaches it is served, and it ends with code 0."""
-    settings = {"database_url": postgres.url, "drain": "1500ms", "engine": "phase4"}
+    settings = {"database_url": postgres.url, "engine": "phase4"}
     # On a busy machine requests pile up; to refuse them for that is right, and not what this test is about.
     settings |= {"max_inflight": "1000", "database_pool_timeout": "8s"}
-    (ending, first), (_, second) = start(service, **settings), start(service, **settings)
-    both, one = Target(service, (first, second), 40.0), Target(service, (second,), 40.0)
-    during = asyncio.create_task(run(Plan((both,), duration=2.0, connections=connections)))
-    await asyncio.sleep(0.8)
-    ending.send_signal(signal.SIGTERM)
-    report = await during
-    after = await run(Plan((one,), duration=0.5, connections=connections))
-    assert await asyncio.to_thread(ending.wait, 15) == 0
+    _, second = start(service, **settings)
+
+    def begun(drain: str) -> tuple[subprocess.Popen[bytes], Plan]:
+        ending, first = start(service, **settings, drain=drain)
+        return ending, Plan((Target(service, (first, second), 40.0),), duration=2.0, connections=connections)
+
+    report = await stopped_under_load(begun)
+    after = await run(Plan((Target(service, (second,), 40.0),), duration=0.5, connections=connections))
     assert report.own_failures == after.own_failures == 0, report.sentence() + after.sentence()
     assert report.sent[service] > 50
 
