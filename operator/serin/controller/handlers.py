@@ -5,10 +5,11 @@ finalizers of the objects, which GitOps tools see as drift and which cost writes
 """
 
 import asyncio
-import copy
+from collections.abc import Mapping
 from typing import Any, Final
 
 import kopf
+import msgspec
 
 from serin.api.names import GROUP, PLURAL, VERSION
 from serin.controller.scheduler import Scheduler
@@ -50,10 +51,13 @@ def registry(store: Store, scheduler: Scheduler) -> kopf.OperatorRegistry:
     return handlers
 
 
-def _take(objects: Objects, event: Any) -> tuple[dict[str, Any], bool]:
+def _take(objects: Objects, event: Any) -> tuple[Mapping[str, Any], bool]:
     """The object, and whether it is news: the echo of our own write wakes nobody."""
-    obj: dict[str, Any] = copy.deepcopy(dict(event["object"]))
+    found: Mapping[str, Any] = event["object"]
     if event["type"] == "DELETED":
-        objects.remove(obj)
-        return obj, True
-    return obj, objects.put(obj)
+        objects.remove(found)
+        return found, True
+    if not objects.is_news(found):
+        return found, False
+    # A copy of our own, for kopf has a use for its own too; names of fields are one text in all of them.
+    return found, objects.put(msgspec.json.decode(msgspec.json.encode(found)))

@@ -4,11 +4,13 @@ A reconcile reads from here and not from the API server: an idle look then costs
 there are. An older event never replaces the result of a newer write.
 """
 
-from collections.abc import Iterator
-from typing import Any, NamedTuple
+from collections.abc import Iterator, Mapping
+from typing import Any, Final, NamedTuple
 
 from serin.api.names import FINALIZER
 from serin.api.spec import Service, canary_name
+
+_LAST_APPLIED: Final = "kubectl.kubernetes.io/last-applied-configuration"
 
 
 class Key(NamedTuple):
@@ -18,7 +20,7 @@ class Key(NamedTuple):
     name: str
 
 
-def key_of(obj: dict[str, Any]) -> Key:
+def key_of(obj: Mapping[str, Any]) -> Key:
     """The key of a namespaced object."""
     return Key(obj["metadata"]["namespace"], obj["metadata"]["name"])
 
@@ -29,18 +31,26 @@ class Objects:
     def __init__(self) -> None:
         self._objects: dict[Key, dict[str, Any]] = {}
 
+    def is_news(self, obj: Mapping[str, Any]) -> bool:
+        """False when this version of the object, or a later one, is known."""
+        known = self._objects.get(key_of(obj))
+        if known is None or known["metadata"]["uid"] != obj["metadata"]["uid"]:
+            return True
+        return _version(obj) > _version(known)
+
     def put(self, obj: dict[str, Any]) -> bool:
         """Keeps `obj` unless it, or a later version of the same object, is known; True when it was news."""
-        key = key_of(obj)
-        known = self._objects.get(key)
-        same = known is not None and known["metadata"]["uid"] == obj["metadata"]["uid"]
-        if known is not None and same and _version(obj) <= _version(known):
+        if not self.is_news(obj):
             return False
-        obj["metadata"].pop("managedFields", None)
-        self._objects[key] = obj
+        meta = obj["metadata"]
+        # Both repeat the object, and nothing is decided on them: of thousands of objects that is most of the memory.
+        meta.pop("managedFields", None)
+        if _LAST_APPLIED in (meta.get("annotations") or ()):
+            del meta["annotations"][_LAST_APPLIED]
+        self._objects[key_of(obj)] = obj
         return True
 
-    def remove(self, obj: dict[str, Any]) -> None:
+    def remove(self, obj: Mapping[str, Any]) -> None:
         """Forgets an object that was deleted; one of the same name that came after it stays."""
         known = self._objects.get(key_of(obj))
         if known is not None and known["metadata"]["uid"] == obj["metadata"]["uid"]:
@@ -72,7 +82,7 @@ class Experiments(Objects):
             self._index(key_of(obj), {Key(obj["metadata"]["namespace"], name) for name in deployment_names(obj)})
         return news
 
-    def remove(self, obj: dict[str, Any]) -> None:
+    def remove(self, obj: Mapping[str, Any]) -> None:
         """As `Objects.remove`."""
         super().remove(obj)
         if self.get(key_of(obj)) is None:
@@ -123,7 +133,7 @@ def names_of(service: Service) -> tuple[str, str]:
     return service.control.deployment, canary_name(service)
 
 
-def _version(obj: dict[str, Any]) -> int:
+def _version(obj: Mapping[str, Any]) -> int:
     # Opaque by contract, a number in every API server there is; only used to order two views of one object.
     text = obj["metadata"].get("resourceVersion", "0")
     return int(text) if text.isdigit() else 0

@@ -59,12 +59,26 @@ def with_transition(before: Status, after: Status, now: float) -> tuple[Status, 
     refused_otherwise = after.phase is Phase.PENDING and before.reason != after.reason
     if before.transitions and same_run and not moved and not refused_otherwise:
         return after, ()
-    to = f"{after.phase}({after.stage} {after.weight}%)" if after.phase is Phase.PROGRESSING else str(after.phase)
+    to = _place(after)
     note = Transition(time=timestamp(now), to=to, reason=after.reason or str(after.phase), message=after.message)
     kept = (*after.transitions, note)[-_KEPT:]
     kind: Literal["Normal", "Warning"] = "Warning" if after.phase in {*_WARNS, Phase.PENDING} else "Normal"
     event = EventNote(kind, note.reason, f"{to}: {after.message}")
     return msgspec.structs.replace(after, transitions=kept), (event,)
+
+
+def with_note(status: Status, note: EventNote, now: float) -> Status:
+    """Keeps among the transitions what somebody else did; what is done again and again takes the place of the last."""
+    again = bool(status.transitions) and status.transitions[-1].reason == note.reason
+    kept = status.transitions[:-1] if again else status.transitions
+    seen = Transition(time=timestamp(now), to=_place(status), reason=note.reason, message=note.message)
+    return msgspec.structs.replace(status, transitions=(*kept, seen)[-_KEPT:])
+
+
+def _place(status: Status) -> str:
+    """The phase, and in a stage which one."""
+    inside = status.phase is Phase.PROGRESSING
+    return f"{status.phase}({status.stage} {status.weight}%)" if inside else str(status.phase)
 
 
 def significant(before: Status, after: Status) -> bool:

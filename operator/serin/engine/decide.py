@@ -13,7 +13,7 @@ from serin.api.names import APPROVE
 from serin.api.spec import InvalidSpecError, Spec
 from serin.api.status import TERMINAL, Phase, ServiceStatus, Status, VerdictName
 from serin.engine import phases, record, run
-from serin.engine.conditions import significant, with_conditions, with_transition
+from serin.engine.conditions import significant, with_conditions, with_note, with_transition
 from serin.engine.decision import AddFinalizer, Decision, EventNote, RemoveFinalizer
 from serin.engine.evidence import Counted, count_looks, worst
 from serin.engine.goals import judging
@@ -94,12 +94,14 @@ def _noticed(status: Status, seen: Observation, now: float) -> tuple[Status, tup
     status = run.begin_step(status, status.step.action, status.weight, now)
     if not rolled:
         text = "the split was changed by somebody else; Serin sets it again and counts from then on"
-        return status, (EventNote("Warning", "SplitChanged", text),)
+        note = EventNote("Warning", "SplitChanged", text)
+        return with_note(status, note, now), (note,)
     services = tuple(msgspec.structs.replace(each, control_template=_template(each, seen)) for each in status.services)
     kept = histories(status.checkpoint)
     status = msgspec.structs.replace(status, services=services, checkpoint=kept, stage_seconds=0.0)
     text = f"control of {', '.join(rolled)} was rolled by somebody else; evidence and the stage start again"
-    return status, (EventNote("Warning", "ControlChanged", text),)
+    note = EventNote("Warning", "ControlChanged", text)
+    return with_note(status, note, now), (note,)
 
 
 def _rolled_by_another(service: ServiceStatus, seen: Observation) -> bool:

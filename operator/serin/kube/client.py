@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Final
 
+import msgspec
 import urllib3
 from kubernetes import client, config
 from kubernetes.client.exceptions import ApiException
@@ -143,7 +144,7 @@ class Kube:
             status, data = int(response.status), response.read()
             if status >= _REFUSED:
                 raise _refusal(status, data)
-            answer: dict[str, Any] = json.loads(data)
+            answer: dict[str, Any] = msgspec.json.decode(data)
         except ApiException as error:
             status = int(error.status or 0)
             raise _refusal(status, error.body) from None

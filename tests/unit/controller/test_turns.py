@@ -104,3 +104,15 @@ def test_a_deployment_is_had_until_it_is_given_back() -> None:
     assert refused(made("other", "shop", "Succeeded", holds="shop")), "after TrafficOnly"
     assert not refused(made("other", "shop", "Succeeded"))
     assert not refused(made("other", "renamed", "Progressing", holds="elsewhere"))
+
+
+def test_what_repeats_the_object_is_not_kept() -> None:
+    """Who set which field, and what kubectl applied last: nothing is decided on them."""
+    objects, obj = Objects(), experiment(1)
+    applied = "kubectl.kubernetes.io/last-applied-configuration"
+    obj["metadata"] |= {"managedFields": [{}], "annotations": {applied: "{}", "serin.dev/approve": "ab"}}
+    objects.put(obj)
+    kept = objects.get(KEY)
+    assert kept is not None
+    assert "managedFields" not in kept["metadata"]
+    assert kept["metadata"]["annotations"] == {"serin.dev/approve": "ab"}

@@ -6,8 +6,9 @@ import msgspec
 import pytest
 
 from serin.api.status import GuardrailStatus, Phase, ServiceStatus, Status, Step, VerdictName
-from serin.engine.conditions import significant, with_conditions, with_transition
+from serin.engine.conditions import significant, with_conditions, with_note, with_transition
 from serin.engine.decide import decide
+from serin.engine.decision import EventNote
 from serin.engine.world import Fault, World
 from tests.unit.engine.worlds import reach, run, spec
 
@@ -186,3 +187,14 @@ def test_progress_deadline_is_a_failure_with_its_cause() -> None:
     status = run(world)
     assert status.phase is Phase.FAILED
     assert "image rec:2 not found" in status.message
+
+
+def test_what_others_do_again_and_again_is_noted_once() -> None:
+    """A tool that sets a size back at each sync does not push the story of the run out of the ten transitions."""
+    status = Status(phase=Phase.PROGRESSING, stage="ab", weight=50)
+    status = with_transition(Status(), status, NOW)[0]
+    for turn in range(20):
+        status = with_note(status, EventNote("Warning", "SplitChanged", "changed"), NOW + turn)
+    assert [each.reason for each in status.transitions] == ["Progressing", "SplitChanged"]
+    assert status.transitions[-1].time == "2023-11-14T22:13:39Z"
+    assert status.transitions[-1].to == "Progressing(ab 50%)"

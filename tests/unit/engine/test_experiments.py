@@ -206,6 +206,7 @@ def test_split_changed_by_another_is_set_right() -> None:
     canary.replicas, canary.generation = 9, canary.generation + 1
     decision = world.look()
     assert any(note.reason == "SplitChanged" for note in decision.events)
+    assert decision.status.transitions[-1].reason == "SplitChanged"
     assert decision.status.counted_until == ""
     assert run(world).phase is Phase.SUCCEEDED
 
@@ -221,6 +222,7 @@ def test_control_rolled_by_another_starts_evidence_again() -> None:
     control.template, control.generation = "hotfix", control.generation + 1
     decision = world.look()
     assert any(note.reason == "ControlChanged" for note in decision.events)
+    assert decision.status.transitions[-1].reason == "ControlChanged"
     assert decision.status.stage_seconds == 0
     assert decision.status.checkpoint == {}
 
