@@ -1,16 +1,16 @@
 """Sticky users through a real Envoy: who is predicted is served, nobody leaves while the weight rises."""
 
 import asyncio
-import math
-from collections import Counter
 from collections.abc import Iterator, Sequence
 
 import aiohttp
 import pytest
 
+from serin.traffic.presets import HTTP_ROUTE
 from serin.traffic.splits import Backend, Split
 from serin.traffic.sticky import Hashing, chosen
 from serin_services.assignment import bucket
+from tests.bench.traffic.ratio import sample_ratio
 from tests.integration.envoy import VARIANTS, Envoy, envoy
 
 USERS = [f"u-{number:04}" for number in range(5000)]
@@ -38,18 +38,10 @@ async def served(proxy: Envoy, users: Sequence[str], headers: dict[str, str] | N
         return list(await asyncio.gather(*(one(user) for user in users)))
 
 
-def predicted(user: str, canary: int) -> str:
+def predicted(user: str, canary: int, total: int = 100) -> str:
     """Return what `kubectl serin whois` says."""
-    backends = (Backend("canary", "", canary), Backend("control", "", 100 - canary))
+    backends = (Backend("canary", "", canary), Backend("control", "", total - canary))
     return chosen(Split("sticky", "", backends), Hashing(HEADERS, SALTS).number(user))[0]
-
-
-def srm(counts: Counter[str], weight: int) -> float:
-    """Return the P value of the sample ratio: chi-square with one degree of freedom."""
-    total = counts.total()
-    expected = {"canary": total * weight / 100, "control": total * (100 - weight) / 100}
-    statistic = sum((counts[name] - value) ** 2 / value for name, value in expected.items())
-    return math.erfc(math.sqrt(statistic / 2))
 
 
 async def test_nobody_leaves_and_everybody_is_predicted(proxy: Envoy) -> None:
@@ -66,6 +58,19 @@ async def test_nobody_leaves_and_everybody_is_predicted(proxy: Envoy) -> None:
     assert groups[5] == groups[0]
 
 
+async def test_a_trace_moves_nobody(proxy: Envoy) -> None:
+    """With one part in a million for a variant its users are predicted too, and 5 % after it finds the same ones."""
+    proxy.split(5, 95)
+    before = await served(proxy, USERS[:1000])
+    for trace in (1, HTTP_ROUTE.finest - 1):
+        proxy.split(trace, HTTP_ROUTE.finest - trace)
+        found = await served(proxy, USERS[:1000])
+        assert found == [predicted(user, trace, HTTP_ROUTE.finest) for user in USERS[:1000]]
+        assert set(found) == {"canary" if trace > 1 else "control"}
+    proxy.split(5, 95)
+    assert await served(proxy, USERS[:1000]) == before
+
+
 async def test_a_client_cannot_choose_its_salt(proxy: Envoy) -> None:
     """The gateway sets the salt before it hashes: a header of the same name from outside changes nothing."""
     proxy.split(50, 50)
@@ -76,9 +81,11 @@ async def test_a_client_cannot_choose_its_salt(proxy: Envoy) -> None:
 async def test_the_sample_ratio_is_quiet_when_sticky_and_loud_when_skewed(proxy: Envoy) -> None:
     """At 25 % the users split as intended; a route that somebody skewed to 30 % is found out."""
     proxy.split(25, 75)
-    assert srm(Counter(await served(proxy, USERS)), 25) > 0.001
+    assert not sample_ratio(await served(proxy, USERS), 25).holds
     proxy.split(30, 70)
-    assert srm(Counter(await served(proxy, USERS)), 25) < 0.001
+    loud = sample_ratio(await served(proxy, USERS), 25)
+    assert loud.holds
+    assert "25% were intended" in loud.reason
 
 
 async def test_without_an_id_the_hash_makes_one_user_of_all(proxy: Envoy) -> None:
@@ -86,6 +93,6 @@ async def test_without_an_id_the_hash_makes_one_user_of_all(proxy: Envoy) -> Non
     proxy.split(50, 50)
     assert len(set(await served(proxy, [""] * 200))) == 1
     proxy.split(50, 50, sticky=False)
-    share = Counter(await served(proxy, [""] * 2000))
-    assert srm(share, 50) > 1e-6  # the one thing here that is left to chance
-    assert set(share) == set(VARIANTS)
+    found = await served(proxy, [""] * 2000)
+    assert not sample_ratio(found, 50).holds  # the one thing here that is left to chance
+    assert set(found) == set(VARIANTS)

@@ -3,17 +3,16 @@
 import argparse
 import asyncio
 import json
-from collections import Counter
 from typing import Any
 
 from rich.console import Console
 from rich.table import Table
 
-from serin.stats import SampleRatio, SampleRatioConfig, SampleRatioEvidence, count_split, judge_split
 from serin.traffic.presets import gateway_api
 from serin.traffic.sticky import chosen, hashing
 from tests.bench.traffic.place import GATEWAY_URL, SERVICE, Driver, connect, spec_of, with_gateway
 from tests.bench.traffic.probe import variants
+from tests.bench.traffic.ratio import sample_ratio
 from tests.demo.kubectl import NAMESPACE, get, kubectl
 
 WEIGHTS = (5, 10, 25, 50, 0, 5)
@@ -45,13 +44,13 @@ async def run(options: argparse.Namespace, console: Console) -> int:
             group = {user for user, each in zip(users, served, strict=True) if each == "canary"}
             gone = len(before - group) if weight >= last else 0
             wrong, left, before, last = wrong + missed, left + gone, group, weight
-            ratio = f"{_srm(served, weight).evidence:.2g}" if weight else "-"
+            ratio = f"{sample_ratio(served, weight).evidence:.2g}" if weight else "-"
             table.add_row(f"{weight}%", f"{100 * len(group) / len(users):.2f}%", f"{missed}", f"{gone}", ratio)
         await driver.to(25)
-        quiet = _srm(await variants(GATEWAY_URL, users), 25)
+        quiet = sample_ratio(await variants(GATEWAY_URL, users), 25)
         # Somebody skews the sticky rule on purpose: 30 where 25 is meant.
         await _skew(30)
-        loud = _srm(await variants(GATEWAY_URL, users), 25)
+        loud = sample_ratio(await variants(GATEWAY_URL, users), 25)
     finally:
         await driver.to(0)
         kube.close()
@@ -83,10 +82,3 @@ async def _skew(weight: int) -> None:
     ]
     await kubectl("-n", NAMESPACE, "patch", "httproute", SERVICE, "--type=json", "-p", json.dumps(patch))
     await asyncio.sleep(3)  # until the proxies have it
-
-
-def _srm(served: list[str], weight: int) -> SampleRatioEvidence:
-    """Return what the operator's own test says of users that were served once each."""
-    counts, config = Counter(served), SampleRatioConfig()
-    state = count_split(config, SampleRatio(), weight=weight / 100, control=counts["control"], canary=counts["canary"])
-    return judge_split(config, state)
