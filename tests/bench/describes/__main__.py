@@ -23,12 +23,13 @@ from serin.kube.errors import KubeError
 from tests.bench.describes.situations import SITUATIONS, Situation
 from tests.bench.describes.stage import Gateway, Seen, Stage, Status
 from tests.cluster.places import REPOSITORY
-from tests.integration.controller.process import Cluster, cluster_of, operator, repeated
+from tests.integration.controller.process import Cluster, cluster_of, repeated
 from tests.integration.controller.scene import scenery
+from tests.integration.controller.trial import Supervised
 from tests.integration.proxy import proxy
 
-_SECONDS: Final = 300.0
-_AT_ONCE: Final = 12
+_SECONDS: Final = 240.0
+_AT_ONCE: Final = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +89,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         cluster.kubectl("apply", "--server-side", "-f", str(REPOSITORY / "tests/integration/vendor/gateway-api.yaml"))
         gateway = Gateway(scene.admin)
         stack.enter_context(repeated(gateway.work, 0.5, despite=(KubeError,)))
-        running = stack.enter_context(operator(cluster, "operator"))
+        running = Supervised("operator")
+        stack.enter_context(running.running(cluster))
         situations = numbered(options.only)
         with console.status(f"{len(situations)} situations"), ThreadPoolExecutor(_AT_ONCE) as executor:
             work = []
@@ -96,7 +98,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 stage = Stage(scene, each, stack.enter_context(proxy(scene.address)), gateway)
                 work.append(executor.submit(show, stage, situation, cluster))
             shown = [each.result() for each in work]
-        log = running.log.read_text()
+        log = running.log
     write(shown, options.out, options.key or options.out.with_suffix(".key.md"))
     console.print(table(shown))
     if "Traceback" in log:
