@@ -12,11 +12,12 @@ PYTEST_ARGS ?=
 DEMO_ARGS   ?=
 SERVICES_ARGS ?=
 BENCH_ARGS  ?=
+SOAK_ARGS   ?=
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: help venv packages format lint unit integration crashes bad-states e2e test cluster cluster-down cluster-purge images gateway install demo record services bench-services bench-services-memory bench-services-indexes bench-services-sessions bench-traffic bench-scale lock clean bench-statistics
+.PHONY: help venv packages format lint unit integration crashes bad-states faults soak describes e2e test cluster cluster-down cluster-purge images gateway install demo record services bench-services bench-services-memory bench-services-indexes bench-services-sessions bench-traffic bench-scale lock clean bench-statistics
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-23s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -56,6 +57,16 @@ integration: venv packages ## Test with real processes (services, PostgreSQL, AP
 
 crashes: venv packages ## Kill the operator before and after every single write of three runs (CRASH_POINTS=1000: all of them)
 	CRASH_POINTS=$${CRASH_POINTS:-1000} $(BIN)/pytest -s tests/integration/controller/test_crashes.py $(PYTEST_ARGS)
+
+faults: venv packages ## API server, Prometheus and the operator's process misbehave, as a table: 15 min (FAULTS=: shorter)
+	FAULTS=$${FAULTS-whole} $(BIN)/pytest -s $(addprefix tests/integration/controller/,test_faults.py test_faults_prometheus.py) $(PYTEST_ARGS)
+
+soak: venv ## Does anything grow: six simulated weeks, then an hour of the real operator (SOAK_ARGS='--duration 10m')
+	@$(BIN)/python -m tests.bench.soak weeks
+	@$(BIN)/python -m tests.bench.soak hour $(SOAK_ARGS)
+
+describes: venv ## Some thirty situations as kubectl describe has them, into a folder, for a reader who has nothing else
+	@$(BIN)/python -m tests.bench.describes --out $${OUT:-build/describes}
 
 bad-states: venv packages ## Mutate every property of the CRD on a running experiment
 	$(BIN)/pytest -s tests/integration/controller/test_bad_states.py $(PYTEST_ARGS)
