@@ -25,7 +25,8 @@ if TYPE_CHECKING:
 
     from serin.api.spec import Goal, Service, Spec
     from serin.metrics.client import Row
-    from serin.metrics.source import MetricsSource
+    from serin.metrics.presets import Naming
+    from serin.metrics.source import MetricsSource, Target
 
 _WINDOWS: Final = (86_400.0, 21_600.0, 3600.0, 300.0)
 """Seconds of history to average over: the longest that there is."""
@@ -142,27 +143,22 @@ async def _measured(source_of: Any, spec: Spec, namespace: str, said: Figures) -
 async def _service(source: MetricsSource, spec: Spec, service: Service, namespace: str) -> ServiceFigures | None:
     """Averages over the longest window that Prometheus has; `rate` will do, for nothing is judged by them."""
     from serin.metrics import queries  # noqa: PLC0415 - as above
+    from serin.metrics.rows import series_of  # noqa: PLC0415 - as above
 
-    metrics = service.metrics or spec.metrics
-    labels = metrics.labels
-    whose = (
-        queries.one_of(labels.namespace, [namespace]),
-        queries.one_of(labels.service, [service.name]),
-        queries.one_of(labels.variant, [CONTROL, service.control.deployment]),
-    )
-    requests = queries.selector(queries.requests_metric(metrics), *whose)
-    buckets = queries.selector(queries.latency_metric(metrics), *whose)
+    target = _target(spec, service, namespace)
+    names = target.naming
+    requests, buckets = (series_of(names, metric, target.control) for metric in (names.requests, names.buckets))
     for window in _WINDOWS:
         span = queries.span(window)
         before = f"on () (count ({requests} offset {queries.span(window * 0.9)}) > 0)"
-        codes = f"sum by ({queries.label(labels.code)}) (rate({requests}[{span}])) and {before}"
-        by_code = await source.instant(spec.prometheus, codes)
+        codes = f"sum by ({queries.label(names.code)}) (rate({requests}[{span}])) and {before}"
+        by_code = await source.instant(spec.prometheus, codes, namespace=namespace)
         if isinstance(by_code, Unmeasured) or not by_code:
             continue
-        by_edge = await source.instant(spec.prometheus, f"sum by (le) (rate({buckets}[{span}]))")
+        by_edge = await source.instant(spec.prometheus, f"sum by (le) (rate({buckets}[{span}]))", namespace=namespace)
         total = sum(row.value for row in by_code)
-        bad = sum(row.value for row in by_code if row.labels.get(labels.code, "").startswith("5"))
-        edges, within = _shares(by_edge if not isinstance(by_edge, Unmeasured) else [])
+        bad = sum(row.value for row in by_code if row.labels.get(names.code, "").startswith("5"))
+        edges, within = _shares(names, by_edge if not isinstance(by_edge, Unmeasured) else [])
         return ServiceFigures(total, bad / total if total else 0.0, edges, within, f"measured over {window / 3600:g} h")
     return None
 
@@ -173,17 +169,7 @@ async def _with_noise(
     """What the operator would read before the first stage: control's pods in two halves, as if they were versions."""
     import time  # noqa: PLC0415 - a clock, only here
 
-    from serin.metrics.source import Target  # noqa: PLC0415 - as above
-
-    target = Target(
-        namespace,
-        service.name,
-        frozenset({CONTROL, service.control.deployment}),
-        frozenset({CANARY, canary_name(service)}),
-        metrics=service.metrics or spec.metrics,
-        prometheus=spec.prometheus,
-    )
-    past = await source.history(target, time.time())
+    past = await source.history(_target(spec, service, namespace), time.time())
     checkpoint = with_history(Status(), Observation("", namespace, "", 0, history={service.name: past})).checkpoint
     return replace(
         found,
@@ -192,9 +178,26 @@ async def _with_noise(
     )
 
 
-def _shares(rows: Sequence[Row]) -> tuple[tuple[float, ...], tuple[float, ...]]:
+def _target(spec: Spec, service: Service, namespace: str) -> Target:
+    """How the service is measured, as far as no route has to tell it."""
+    from serin.metrics.presets import sides  # noqa: PLC0415 - as above
+    from serin.metrics.source import Target  # noqa: PLC0415 - as above
+
+    metrics, canary = service.metrics or spec.metrics, canary_name(service)
+    return Target(
+        namespace,
+        service.name,
+        frozenset({CONTROL, service.control.deployment}),
+        frozenset({CANARY, canary}),
+        metrics=metrics,
+        prometheus=spec.prometheus,
+        sides=sides(metrics, namespace, service, canary, ()),
+    )
+
+
+def _shares(names: Naming, rows: Sequence[Row]) -> tuple[tuple[float, ...], tuple[float, ...]]:
     """Edges and the share of requests within each."""
-    found = sorted((float(row.labels["le"]), row.value) for row in rows if "le" in row.labels)
+    found = sorted((names.in_seconds(float(row.labels["le"])), row.value) for row in rows if "le" in row.labels)
     total = found[-1][1] if found else 0.0
     finite = [(edge, value) for edge, value in found if math.isfinite(edge)]
     if not total:

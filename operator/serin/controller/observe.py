@@ -7,13 +7,14 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Final
 
-from serin.api.names import CANARY, CONTROL, FINALIZER
+from serin.api.names import FINALIZER
 from serin.api.spec import Service, Spec
 from serin.api.status import TERMINAL, Phase, Status
 from serin.controller.claims import in_use
 from serin.controller.looks import offset, set_back, windows
 from serin.controller.measured import Measured, Slot
 from serin.controller.store import Key, Store, key_of, names_of
+from serin.controller.targets import Targets
 from serin.controller.waits import Waits
 from serin.controller.workloads import Workloads
 from serin.engine import history, record, run
@@ -33,7 +34,8 @@ from serin.engine.wording import unix
 from serin.kube.deployments import Deployments, outdated, template_hash
 from serin.metrics.checks import check, unsupported, unsupported_prometheus
 from serin.metrics.goals import check_goals, read_goals
-from serin.metrics.source import MetricsSource, Target
+from serin.metrics.presets import unfit
+from serin.metrics.source import MetricsSource
 from serin.traffic.protocol import Router
 from serin.traffic.router import READS_WITHOUT_A_CALL
 
@@ -88,6 +90,9 @@ class Observer:
         and no measurements.
         """
         meta = obj["metadata"]
+        if spec is not None and asked:
+            # Before the split: whoever edits the route in between changes the split's token, and the look is left out.
+            await self.targets.read(obj, spec, partial(self._call, self.router.leads))
         services = await self._services(obj, spec, status) if spec is not None else ()
         looks: tuple[LookResult, ...] = ()
         readings: dict[str, GoalReading | Unmeasured] = {}
@@ -116,6 +121,7 @@ class Observer:
     def forget(self, key: Key) -> None:
         """Drops what is remembered of an experiment."""
         self._checked.pop(key, None)
+        self.targets.forget(key)
         known = {obj["metadata"]["uid"] for obj in self.store.deployments}
         self._waits.forget(known)
         self._workloads.forget(known)
@@ -185,11 +191,18 @@ class Observer:
         problems: list[Problem] = []
         for service in spec.services:
             found = await self._call(self.router.check, obj["metadata"]["namespace"], service)
-            problems += found or await check(self.source, target(obj, spec, service, status), spec)
+            problems += found or await self._check(obj, spec, service, status)
         if not problems:
             problems += await check_goals(self.source, spec, obj["metadata"]["namespace"])
         self._checked[key] = _Checked(time.monotonic(), generation, tuple(problems))
         return tuple(problems)
+
+    async def _check(self, obj: dict[str, Any], spec: Spec, service: Service, status: Status) -> tuple[Problem, ...]:
+        """What is wrong with the measurements of a service."""
+        untold = self.targets.problem(obj, spec, service)
+        if untold is not None:
+            return (untold,)
+        return await check(self.source, self.targets.of(obj, spec, service, status), spec)
 
     def _pruned(self) -> tuple[Problem, ...]:
         """What the API server drops of the status is not there after a crash: no traffic moves on such a record."""
@@ -207,7 +220,7 @@ class Observer:
         found = []
         slot = slot_of(obj, spec)
         for ends_at, seconds in windows(unix(status.counted_until), now, *slot):
-            targets = {service.name: target(obj, spec, service, status) for service in spec.services}
+            targets = {service.name: self.targets.of(obj, spec, service, status) for service in spec.services}
             asked = (
                 self.source.look(each, self.measured.who(slot, ends_at, seconds), ends_at, seconds)
                 for each in targets.values()
@@ -225,7 +238,7 @@ class Observer:
         if run.position(status) is not Phase.PREPARING:
             return {}
         wanted = [each for each in spec.services if history.key(each.name) not in status.checkpoint]
-        targets = (target(obj, spec, each, status) for each in wanted)
+        targets = (self.targets.of(obj, spec, each, status) for each in wanted)
         found = await asyncio.gather(*(self.source.history(each, now) for each in targets))
         return {each.name: one for each, one in zip(wanted, found, strict=True)}
 
@@ -237,6 +250,7 @@ class Observer:
             return {}
         return await read_goals(self.source, spec, namespace, now, now - unix(status.stage_started_at))
 
+    targets: Targets = field(default_factory=Targets)
     measured: Measured = field(default_factory=Measured)
     """Kept by the reconciler: what each experiment is measured by at present."""
 
@@ -261,28 +275,9 @@ def _outdated(service: Service, status: Status, control: dict[str, Any] | None, 
     return run.position(status) is Phase.PREPARING and outdated(control, canary, service.canary.patch)
 
 
-def target(obj: dict[str, Any], spec: Spec, service: Service, status: Status) -> Target:
-    """How a service is measured: in a bake, or a promotion that is paused, only the side that serves is asked for."""
-    control, canary = names_of(service)
-    control_names, canary_names = frozenset({CONTROL, control}), frozenset({CANARY, canary})
-    if run.position(status) in {Phase.PROMOTING, Phase.BAKING}:
-        if status.weight == 0:
-            canary_names = frozenset()
-        else:
-            control_names, canary_names = canary_names, frozenset()
-    return Target(
-        namespace=obj["metadata"]["namespace"],
-        service=service.name,
-        control_names=control_names,
-        canary_names=canary_names,
-        custom=spec.guardrails.custom,
-        metrics=service.metrics or spec.metrics,
-        prometheus=spec.prometheus,
-    )
-
-
 def _unsupported(spec: Spec) -> tuple[Problem, ...]:
-    """What the resource can say and the operator can't do yet is refused, not ignored."""
-    found = [unsupported(service.metrics or spec.metrics) for service in spec.services]
+    """What contradicts itself as it is written, before anything is asked."""
+    found = [unfit(service, service.metrics or spec.metrics) for service in spec.services]
+    found += [unsupported(service.metrics or spec.metrics) for service in spec.services]
     found.append(unsupported_prometheus(spec.prometheus))
     return tuple(problem for problem in found if problem is not None)

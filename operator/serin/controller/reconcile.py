@@ -16,7 +16,7 @@ from serin.api.status import Phase, Status, merge_patch, parse_status, status_to
 from serin.controller.act import Actor
 from serin.controller.instruments import METRICS
 from serin.controller.looks import due_look
-from serin.controller.observe import Observer, slot_of, target
+from serin.controller.observe import Observer, slot_of
 from serin.controller.scheduler import jittered
 from serin.controller.store import Key, Store, key_of, names_of
 from serin.engine import run
@@ -241,7 +241,7 @@ class Reconciler:
         if spec is None or not counts or "deletionTimestamp" in obj["metadata"]:
             self.observer.measured.remove(key)
             return
-        targets = tuple(target(obj, spec, service, status) for service in spec.services)
+        targets = tuple(self.observer.targets.of(obj, spec, service, status) for service in spec.services)
         self.observer.measured.put(key, slot_of(obj, spec), unix(status.counted_until), targets)
 
     def _next(self, obj: dict[str, Any], decision: Decision, spec: Spec | None, now: float) -> float:

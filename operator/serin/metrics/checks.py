@@ -13,7 +13,7 @@ from serin.metrics import queries
 from serin.metrics.answers import shown
 from serin.metrics.client import Row
 from serin.metrics.credentials import mistake
-from serin.metrics.rows import edge_of, expected
+from serin.metrics.rows import edge_of, expected, series_of
 from serin.metrics.source import MetricsSource, Target
 
 _RECENT: Final = 300.0
@@ -22,11 +22,8 @@ _METRIC_NAME: Final = re.compile(r"[a-zA-Z_:][a-zA-Z0-9_:]*")
 
 
 def unsupported(metrics: Metrics) -> Problem | None:
-    """What these settings ask for and Serin can't do, or can't put into a query."""
-    if metrics.preset != "Http":
-        text = f"metrics.preset {metrics.preset} is not supported yet: write Http, with the names of your own series"
-        return Problem("NotSupportedYet", f"{text} in metrics.requests and metrics.latency")
-    for name in (*queries.variant_labels(metrics.labels), metrics.labels.code):
+    """What can't be put into a query."""
+    for name in (*queries.variant_labels(metrics.labels), metrics.labels.code, metrics.labels.pod):
         try:
             queries.label(name)
         except ValueError as error:
@@ -46,11 +43,12 @@ def unsupported_prometheus(ref: PrometheusRef) -> Problem | None:
 
 async def edges(source: MetricsSource, target: Target) -> tuple[float, ...] | Unmeasured:
     """Control's histogram edges in seconds, ascending, without +Inf; empty when it has no histogram."""
-    series = _series(target, queries.latency_metric(target.metrics))
+    names = target.naming
+    series = series_of(names, names.buckets, target.control)
     rows = await _instant(source, target, queries.present(series, 0, (queries.LE,), _RECENT))
     if isinstance(rows, Unmeasured):
         return rows
-    found = {edge_of(row.labels.get(queries.LE, "")) for row in rows}
+    found = {edge_of(names, row.labels.get(queries.LE, "")) for row in rows}
     return tuple(sorted(edge for edge in found if math.isfinite(edge)))
 
 
@@ -93,12 +91,8 @@ async def _check_selector(source: MetricsSource, target: Target, where: str, tex
         return Problem("InvalidPromQL", f"{where} is not PromQL: {answer.message}")
     if isinstance(answer, Unmeasured) and answer.failure.passes:
         return _unreachable(answer, target)
-    labels = target.metrics.labels
-    owner = (
-        queries.one_of(labels.namespace, [target.namespace]),
-        queries.one_of(labels.service, [target.service]),
-        queries.one_of(labels.variant, target.control_names),
-    )
+    own = target.named(target.control_names)
+    owner = queries.each_of(queries.variant_labels(target.metrics.labels), own)
     try:
         series, anywhere = queries.narrowed(text, *owner), queries.narrowed(text)
     except ValueError as error:
@@ -119,48 +113,47 @@ async def _check_selector(source: MetricsSource, target: Target, where: str, tex
 
 
 async def _check_requests(source: MetricsSource, target: Target) -> Problem | None:
-    labels, name = target.metrics.labels, queries.requests_metric(target.metrics)
-    query = queries.present(_series(target, name), 0, (labels.code,), _RECENT)
-    rows = await _instant(source, target, query)
+    names = target.naming
+    series = series_of(names, names.requests, target.control)
+    rows = await _instant(source, target, queries.present(series, 0, (names.code,), _RECENT))
     if isinstance(rows, Unmeasured):
         return _unreachable(rows, target)
-    what = expected(target, target.control_names)
-    if any(not row.labels.get(labels.code) for row in rows):
-        text = f"{what} has no label {labels.code}, so errors can't be told"
+    what = expected(target, target.control)
+    if any(not row.labels.get(names.code) for row in rows):
+        text = f"{what} has no label {names.code}, so errors can't be told"
         return Problem("NoCodeLabel", f"{text}: write the label with the status code into metrics.labels.code")
     if rows:
         return None
     text = f"{target.service}: Prometheus at {shown(target.prometheus.address)} has no series {what} of control"
-    return Problem("NoRequestSeries", f"{text}; {await _nearest(source, target, name)}")
+    return Problem("NoRequestSeries", f"{text}; {await _nearest(source, target)}")
 
 
-async def _nearest(source: MetricsSource, target: Target, name: str) -> str:
+async def _nearest(source: MetricsSource, target: Target) -> str:
     """What there is instead, from the first label that is as expected and the next that is not."""
-    labels = target.metrics.labels
-    narrow: list[str] = []
-    wanted = ((labels.namespace, target.namespace), (labels.service, target.service), (labels.variant, None))
-    for label, value in wanted:
-        series = queries.selector(name, *narrow)
+    names = target.naming
+    narrow = [queries.one_of(name, [value]) for name, value in names.always]
+    for index, label in enumerate(names.keys):
+        series = queries.selector(names.requests, *narrow)
         rows = await _instant(source, target, queries.present(series, 0, (label,), _RECENT))
         if isinstance(rows, Unmeasured):
             break
         if not rows:
-            return f"it has no {name} at all: are the pods scraped? Other names go into metrics.requests"
+            return f"it has no {names.requests} at all: {names.absent} Other names go into metrics.requests"
         found = sorted({row.labels.get(label, "") for row in rows})
-        if value not in found:
+        wanted = {each[index] for each in target.control}
+        if not wanted & set(found):
             seen = ", ".join(each or "(no such label)" for each in found[:_SHOWN])
-            return (
-                f"it has {label}: {seen}. Are the pods labelled serin.dev/variant? Label names go into metrics.labels"
-            )
-        narrow.append(queries.one_of(label, [value]))
-    return "are the pods labelled serin.dev/variant and scraped?"
+            return f"it has {label}: {seen}. {names.absent.capitalize()} Label names go into metrics.labels"
+        narrow.append(queries.one_of(label, wanted))
+    return names.absent
 
 
 async def _check_latency(source: MetricsSource, target: Target, spec: Spec) -> Problem | None:
     found = await edges(source, target)
     if isinstance(found, Unmeasured):
         return _unreachable(found, target)
-    name = queries.latency_metric(target.metrics)
+    names = target.naming
+    name = names.buckets
     if not found:
         text = f"{target.service}: control has no histogram {name} with the labels of its requests"
         return Problem("NoLatencySeries", f"{text}: write the histogram's name into metrics.latency")
@@ -169,19 +162,9 @@ async def _check_latency(source: MetricsSource, target: Target, spec: Spec) -> P
         return None
     have = ", ".join(f"{edge:g}" for edge in found)
     text = f"{target.service}: guardrails.latencyP95.max is {limit}, but {name} has no bucket there (found: {have})"
-    hint = f"add a bucket at {limit.seconds:g}, or change latencyP95.max to one of them"
-    return Problem("HistogramEdgeMissing", f"{text}: {hint}")
-
-
-def _series(target: Target, name: str) -> str:
-    """Control's series of a metric."""
-    labels = target.metrics.labels
-    return queries.selector(
-        name,
-        queries.one_of(labels.namespace, [target.namespace]),
-        queries.one_of(labels.service, [target.service]),
-        queries.one_of(labels.variant, target.control_names),
-    )
+    wanted = [f"{edge:g}" for edge in sorted({names.in_units(edge) for edge in (*found, limit.seconds)})]
+    hint = names.bucket.format(edge=f"{names.in_units(limit.seconds):g}", edges=",".join(wanted))
+    return Problem("HistogramEdgeMissing", f"{text}: {hint}, or change latencyP95.max to one of them")
 
 
 def _unreachable(answer: Unmeasured, target: Target) -> Problem:

@@ -8,13 +8,13 @@ import asyncio
 import itertools
 import math
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Final
 
 from serin.engine.observation import History, HistoryBlock, MeasurementFailure, Unmeasured
 from serin.metrics import queries
 from serin.metrics.client import Client, Range, Series
-from serin.metrics.rows import Target, edge_of, expected
+from serin.metrics.rows import Target, edge_of, expected, series_of
 
 BLOCK_SECONDS: Final = 1200.0
 HOURS: Final = 24.0
@@ -35,6 +35,9 @@ async def read_history(client: Client, target: Target, until: float) -> History 
         target: whose control.
         until: the end of the last block, aligned to whole blocks of Unix time by the caller's choice or not at all.
     """
+    if not target.naming.own_pods:
+        text = f"{target.service}: {target.naming.requests} is a gateway's, and does not tell control's pods apart"
+        return Unmeasured(MeasurementFailure.EMPTY, f"{text}: noise between equal versions is assumed")
     over = Range(until - HOURS * 3600 + BLOCK_SECONDS, until, BLOCK_SECONDS)
     try:
         texts = _queries(target)
@@ -54,10 +57,11 @@ def history_of(target: Target, requests: Sequence[Series], buckets: Sequence[Ser
     Pods are put into groups by the last character of their name, which is random, so that an answer has at most 36 of
     them however many pods there are; the groups are dealt into two halves of about the same number of requests.
     """
-    codes = _by_block(requests, target.metrics.labels.code)
-    slow = _by_block(buckets, queries.LE)
+    codes = _by_block(requests, target.naming.code)
+    # Every edge in seconds, as a number's text: what the histogram calls it no longer matters.
+    slow = _by_block(buckets, queries.LE, lambda text: repr(edge_of(target.naming, text)))
     halves = _halves(codes)
-    what = expected(target, target.control_names)
+    what = expected(target, target.control)
     if halves is None:
         text = f"{target.service}: the history of control ({what}) can't be split in two: it has one pod, or its series"
         hint = "write the name of the label that tells pods apart into metrics.labels.pod"
@@ -74,16 +78,11 @@ def history_of(target: Target, requests: Sequence[Series], buckets: Sequence[Ser
 
 
 def _queries(target: Target) -> tuple[str, str]:
-    labels = target.metrics.labels
-    whose = (
-        queries.one_of(labels.namespace, [target.namespace]),
-        queries.one_of(labels.service, [target.service]),
-        queries.one_of(labels.variant, target.control_names),
-    )
-    wanted = (queries.edge_matcher(target.edges),) if target.edges else ()
+    names = target.naming
+    wanted = (queries.edge_matcher(map(names.in_units, target.edges)),) if target.edges else ()
     return (
-        _count(target, queries.selector(queries.requests_metric(target.metrics), *whose), labels.code),
-        _count(target, queries.selector(queries.latency_metric(target.metrics), *whose, *wanted), queries.LE),
+        _count(target, series_of(names, names.requests, target.control), names.code),
+        _count(target, series_of(names, names.buckets, target.control, *wanted), queries.LE),
     )
 
 
@@ -92,13 +91,13 @@ def _count(target: Target, series: str, label: str) -> str:
     return queries.count(series, BLOCK_SECONDS, (_HALF, label), grouped=(_HALF, pod, _LAST))
 
 
-def _by_block(found: Sequence[Series], label: str) -> _Counts:
+def _by_block(found: Sequence[Series], label: str, named: Callable[[str], str] = str) -> _Counts:
     counts: _Counts = defaultdict(lambda: defaultdict(dict))
     for series in found:
-        group, name = series.labels.get(_HALF, ""), series.labels.get(label, "")
+        group, name = series.labels.get(_HALF, ""), named(series.labels.get(label, ""))
         for at, value in series.values.items():
             if group and math.isfinite(value):
-                counts[at][group][name] = value
+                counts[at][group][name] = counts[at][group].get(name, 0.0) + value
     return counts
 
 
@@ -144,7 +143,7 @@ def _half(
     sums: dict[float, float] = defaultdict(float)
     for group in half:
         for edge, value in slow.get(group, {}).items():
-            sums[edge_of(edge)] += value
+            sums[float(edge)] += value
     within, timed = tuple(round(sums.get(edge, 0.0)) for edge in edges), round(sums.get(math.inf, 0.0))
     # A container that restarted within the block makes its buckets contradict each other.
     if any(low > high for low, high in itertools.pairwise([*within, timed])):
@@ -153,4 +152,4 @@ def _half(
 
 
 def _finite(group: dict[str, float]) -> list[float]:
-    return [edge for edge in map(edge_of, group) if math.isfinite(edge)]
+    return [edge for edge in map(float, group) if math.isfinite(edge)]

@@ -5,10 +5,10 @@ PromQL. The form of a count is explained at `count`.
 """
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Final
 
-from serin.api.spec import MetricLabels, Metrics
+from serin.api.spec import MetricLabels
 
 BASELINE_SECONDS: Final = 3600.0
 """How far back a pod's value before the look is searched: a pod whose scrapes failed for minutes and that comes back
@@ -53,6 +53,14 @@ def label(name: str) -> str:
 def one_of(name: str, values: Iterable[str]) -> str:
     """A matcher: the label `name` has one of `values`."""
     return f"{label(name)}=~{string('|'.join(literal(value) for value in sorted(set(values))))}"
+
+
+def each_of(names: Sequence[str], values: Collection[Sequence[str]]) -> tuple[str, ...]:
+    """A matcher for each label of `names`; each of `values` has a value for every one.
+
+    They match all combinations of the values, so more than what was asked for: the reader leaves the rest out.
+    """
+    return tuple(one_of(name, (each[index] for each in values)) for index, name in enumerate(names))
 
 
 def selector(metric: str, *matchers: str) -> str:
@@ -110,17 +118,6 @@ def present(series: str, seconds: float, by: Iterable[str], within: float = PRES
 def together(parts: Mapping[str, str]) -> str:
     """Several vectors as one, each element with its part's name in the label `PART`."""
     return " or ".join(f'label_replace({text}, "{PART}", {string(name)}, "", "")' for name, text in parts.items())
-
-
-def requests_metric(metrics: Metrics) -> str:
-    """The counter of requests."""
-    return metrics.requests or "http_requests_total"
-
-
-def latency_metric(metrics: Metrics) -> str:
-    """The counter behind the latency histogram's buckets, with or without its suffix in the spec."""
-    name = metrics.latency or "http_request_duration_seconds"
-    return name if name.endswith("_bucket") else f"{name}_bucket"
 
 
 def variant_labels(labels: MetricLabels) -> tuple[str, str, str]:

@@ -7,24 +7,23 @@ Unmeasured; a zero is only given where the series that would have counted exists
 import itertools
 import math
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
-from serin.api.spec import CustomGuardrail, MetricLabels, Metrics, PrometheusRef
+from serin.api.names import CANARY, CONTROL
+from serin.api.spec import CustomGuardrail, Metrics, PrometheusRef
 from serin.engine.observation import MeasurementFailure, ServiceCounts, Unmeasured, VariantCounts
 from serin.metrics import queries
 from serin.metrics.client import Row
 from serin.metrics.credentials import Access, access
+from serin.metrics.presets import Naming, Sides, Values, naming
 
 REQUESTS: Final = "requests"
 BEFORE: Final = "before"
 BUCKETS: Final = "buckets"
 ENDED: Final = "ended"
 """The parts of an answer."""
-
-Variant = tuple[str, str, str]
-"""Values of the labels namespace, service, variant."""
 
 _TOLERANCE: Final = 1e-6
 
@@ -43,14 +42,31 @@ class Target:
     custom: tuple[CustomGuardrail, ...] = ()
     metrics: Metrics = field(default_factory=Metrics)
     prometheus: PrometheusRef = field(default_factory=PrometheusRef)
+    sides: Sides | None = None
+    """Whose series are whose, where the preset has other labels than those; None: by the names."""
+
+    @property
+    def naming(self) -> Naming:
+        """How its series are called."""
+        return naming(self.metrics)
+
+    @property
+    def control(self) -> list[Values]:
+        """The label values of control's series."""
+        return self.named(self.control_names) if self.sides is None else sorted(self.sides[0])
+
+    @property
+    def canary(self) -> list[Values]:
+        """The label values of the canary's series."""
+        return self.named(self.canary_names) if self.sides is None else sorted(self.sides[1])
 
     @property
     def access(self) -> Access:
         """Whom it is measured by, and with whose credentials."""
         return access(self.prometheus, self.namespace)
 
-    def variants(self, names: Iterable[str]) -> list[Variant]:
-        """The label values of the series of a variant."""
+    def named(self, names: Iterable[str]) -> list[Values]:
+        """Series of the service's own: namespace, service, and one of `names`."""
         return [(self.namespace, self.service, name) for name in sorted(names)]
 
 
@@ -59,26 +75,26 @@ class Answer:
     """What one group of queries gave for one look, by variant. `problem` stands for all of it."""
 
     problem: Unmeasured | None = None
-    codes: dict[Variant, dict[str, float]] = field(default_factory=lambda: defaultdict(dict))
-    buckets: dict[Variant, dict[float, float]] = field(default_factory=lambda: defaultdict(dict))
-    before: set[Variant] = field(default_factory=set)
-    ended: set[Variant] = field(default_factory=set)
+    codes: dict[Values, dict[str, float]] = field(default_factory=lambda: defaultdict(dict))
+    buckets: dict[Values, dict[float, float]] = field(default_factory=lambda: defaultdict(dict))
+    before: set[Values] = field(default_factory=set)
+    ended: set[Values] = field(default_factory=set)
     """Who was seen shortly before the end of a long look; the counts of a short one tell."""
-    custom: dict[str, dict[Variant, float] | Unmeasured] = field(default_factory=dict)
+    custom: dict[str, dict[Values, float] | Unmeasured] = field(default_factory=dict)
     """By the user's selector."""
 
-    def take(self, labels: MetricLabels, rows: Iterable[Row]) -> None:
+    def take(self, names: Naming, rows: Iterable[Row]) -> None:
         """Sorts rows by their part and variant."""
         for row in rows:
-            variant, part = variant_of(labels, row), row.labels.get(queries.PART)
+            variant, part = values_of(names.keys, row), row.labels.get(queries.PART)
             if part == REQUESTS:
-                self.codes[variant][row.labels.get(labels.code, "")] = row.value
+                self.codes[variant][row.labels.get(names.code, "")] = row.value
             elif part == BEFORE:
                 self.before.add(variant)
             elif part == ENDED:
                 self.ended.add(variant)
             else:
-                edges, edge = self.buckets[variant], edge_of(row.labels.get(queries.LE, ""))
+                edges, edge = self.buckets[variant], edge_of(names, row.labels.get(queries.LE, ""))
                 # `1` and `1.0` are one edge, from pods of different client libraries.
                 edges[edge] = edges.get(edge, 0.0) + row.value
 
@@ -91,19 +107,25 @@ class NotCountedError(Exception):
         self.unmeasured = Unmeasured(failure, message)
 
 
-def variant_of(labels: MetricLabels, row: Row) -> Variant:
+def values_of(labels: Sequence[str], row: Row) -> Values:
     """Whose a row is; absent labels are empty, as in Prometheus."""
-    namespace, service, variant = queries.variant_labels(labels)
-    return row.labels.get(namespace, ""), row.labels.get(service, ""), row.labels.get(variant, "")
+    return tuple(row.labels.get(name, "") for name in labels)
 
 
-def expected(target: Target, names: Iterable[str]) -> str:
+def expected(target: Target, variants: Sequence[Values]) -> str:
     """The series of a variant as a person would type them."""
-    labels = target.metrics.labels
-    return queries.requests_metric(target.metrics) + (
-        f"{{{labels.namespace}={queries.string(target.namespace)},{labels.service}={queries.string(target.service)},"
-        f"{labels.variant}=~{queries.string('|'.join(sorted(names)))}}}"
-    )
+    names, matchers = target.naming, [f"{name}={queries.string(value)}" for name, value in target.naming.always]
+    for index, name in enumerate(names.keys):
+        found = sorted({each[index] for each in variants})
+        sign = "=" if len(found) == 1 else "=~"
+        matchers.append(f"{name}{sign}{queries.string('|'.join(found))}")
+    return f"{names.requests}{{{','.join(matchers)}}}"
+
+
+def series_of(names: Naming, metric: str, variants: Collection[Values], *more: str) -> str:
+    """The selector of a metric's series of `variants`; `more` are further matchers."""
+    always = (queries.one_of(name, [value]) for name, value in names.always)
+    return queries.selector(metric, *always, *queries.each_of(names.keys, variants), *more)
 
 
 def service_counts(target: Target, answer: Answer, seconds: float) -> ServiceCounts | Unmeasured:
@@ -111,52 +133,56 @@ def service_counts(target: Target, answer: Answer, seconds: float) -> ServiceCou
     if answer.problem is not None:
         return answer.problem
     try:
-        _seen(target, answer, target.control_names, "control", seconds)
+        control = _seen(target, answer, target.control_names, CONTROL, seconds)
         _began(target, answer)
         _lasted(target, answer, seconds)
-        _seen(target, answer, target.canary_names, "canary", seconds)
+        canary = _seen(target, answer, target.canary_names, CANARY, seconds)
         edges = _edges(target, answer)
         return ServiceCounts(
-            control=_variant(target, answer, target.control_names, edges),
-            canary=_variant(target, answer, target.canary_names, edges),
+            control=_variant(target, answer, control, target.control_names, edges),
+            canary=_variant(target, answer, canary, target.canary_names, edges),
         )
     except NotCountedError as none:
         return none.unmeasured
 
 
-def _seen(target: Target, answer: Answer, names: frozenset[str], role: str, seconds: float) -> None:
-    """Refuses a variant without a request series, or with one that has no error code.
+def _seen(target: Target, answer: Answer, names: frozenset[str], role: str, seconds: float) -> list[Values]:
+    """The series of a variant; refuses one without a request series, or with one that has no error code.
 
     A variant with no names is not asked for: while baking, one of the two serves everything.
     """
     if not names:
-        return
-    variants = target.variants(names)
+        return []
+    variants = target.control if role == CONTROL else target.canary
+    if not variants:
+        text = f"{target.service}: the route does not tell which series of {target.naming.requests} are {role}'s"
+        raise NotCountedError(MeasurementFailure.EMPTY, f"{text}: correct the route")
     codes = [code for variant in variants for code in answer.codes.get(variant, ())]
-    what = expected(target, names)
+    what = expected(target, variants)
     if not codes and answer.before.intersection(variants):
         text = f"{target.service}: no sample of {role} in the last {seconds:g} s ({what}), though there were before"
         hint = "are its pods up, and scraped at least once per analysis.interval?"
         raise NotCountedError(MeasurementFailure.GAP, f"{text}: {hint}")
     if not codes:
         text = f"{target.service}: no series {what} of {role} in the last {seconds:g} s"
-        hint = "are its pods labelled serin.dev/variant and scraped, and did they have a request?"
+        hint = target.naming.absent
         raise NotCountedError(MeasurementFailure.EMPTY, f"{text}: {hint}")
     if "" in codes:
-        name = target.metrics.labels.code
+        name = target.naming.code
         text = f"{target.service}: {what} of {role} has no label {name}, so errors can't be told"
         hint = "write the name of the label with the status code into metrics.labels.code"
         raise NotCountedError(MeasurementFailure.EMPTY, f"{text}: {hint}")
+    return variants
 
 
 def _began(target: Target, answer: Answer) -> None:
     """Refuses a look before which control was not seen: after an outage every baseline may be missing."""
-    if answer.before.intersection(target.variants(target.control_names)):
+    if answer.before.intersection(target.control):
         return
     raise NotCountedError(
         MeasurementFailure.GAP,
         f"{target.service}: Prometheus has no sample of control from the {queries.PRESENT_SECONDS:g} s before"
-        f" this look ({expected(target, target.control_names)}), so what was counted in it is not known",
+        f" this look ({expected(target, target.control)}), so what was counted in it is not known",
     )
 
 
@@ -166,9 +192,9 @@ def _lasted(target: Target, answer: Answer, seconds: float) -> None:
     Long looks make up for many that were missed. Where the clock of the operator has gone ahead, they end in a time
     that Prometheus does not know yet.
     """
-    if seconds <= queries.PRESENT_SECONDS or answer.ended.intersection(target.variants(target.control_names)):
+    if seconds <= queries.PRESENT_SECONDS or answer.ended.intersection(target.control):
         return
-    what = expected(target, target.control_names)
+    what = expected(target, target.control)
     text = f"{target.service}: no sample of control at the end of a look of {seconds:g} s ({what})"
     raise NotCountedError(MeasurementFailure.GAP, f"{text}: are its pods scraped, and is the operator's clock right?")
 
@@ -177,33 +203,34 @@ def _edges(target: Target, answer: Answer) -> tuple[float, ...]:
     """The edges of both variants: those wanted, or all of control's."""
     if target.edges:
         return tuple(sorted(target.edges))
-    for names in (target.control_names, target.canary_names):
-        found = {edge for variant in target.variants(names) for edge in answer.buckets.get(variant, ())}
+    for variants in (target.control, target.canary):
+        found = {edge for variant in variants for edge in answer.buckets.get(variant, ())}
         if found:
             return tuple(sorted(edge for edge in found if math.isfinite(edge)))
     return ()
 
 
-def _variant(target: Target, answer: Answer, names: frozenset[str], edges: tuple[float, ...]) -> VariantCounts:
-    if not names:
+def _variant(
+    target: Target, answer: Answer, variants: list[Values], names: frozenset[str], edges: tuple[float, ...]
+) -> VariantCounts:
+    if not variants:
         return VariantCounts(0, 0)
-    variants = target.variants(names)
     requests = errors = 0
     for variant in variants:
         for code, value in answer.codes.get(variant, {}).items():
-            counted = _whole(target, queries.requests_metric(target.metrics), value)
+            counted = _whole(target, target.naming.requests, value)
             requests += counted
             errors += counted if len(code) == 3 and code[0] == "5" else 0  # noqa: PLR2004 - 5xx
     within, timed = _timed(target, answer, variants, edges, answered=requests - errors)
-    custom = tuple(_custom(target, answer, each, variants) for each in target.custom)
+    custom = tuple(_custom(target, answer, each, target.named(names)) for each in target.custom)
     return VariantCounts(requests, errors, edges, within, timed, custom)
 
 
 def _timed(
-    target: Target, answer: Answer, variants: list[Variant], edges: tuple[float, ...], *, answered: int
+    target: Target, answer: Answer, variants: list[Values], edges: tuple[float, ...], *, answered: int
 ) -> tuple[tuple[int, ...], int]:
     """Requests within each edge, and all in the histogram."""
-    name = queries.latency_metric(target.metrics)
+    name = target.naming.buckets
     sums: dict[float, int] = defaultdict(int)
     for variant in variants:
         for edge, value in answer.buckets.get(variant, {}).items():
@@ -211,7 +238,7 @@ def _timed(
     # A variant that only failed may have timed nothing; its errors must count nevertheless.
     if not sums and not answered:
         return (0,) * len(edges), 0
-    names = "|".join(variant for _, _, variant in variants)
+    names = "|".join(variant[-1] or variant[-2] for variant in variants)
     if math.inf not in sums or not edges:
         text = f"{target.service}: requests of {names} were counted but not timed: no series {name} with its labels"
         hint = "write the histogram's name into metrics.latency"
@@ -227,15 +254,13 @@ def _timed(
     return tuple(line[:-1]), line[-1]
 
 
-def _custom(
-    target: Target, answer: Answer, guardrail: CustomGuardrail, variants: list[Variant]
-) -> tuple[str, int, int]:
+def _custom(target: Target, answer: Answer, guardrail: CustomGuardrail, variants: list[Values]) -> tuple[str, int, int]:
     """(name, total, bad) of one variant. No total is nothing to judge; a `good` that nobody has is a wrong selector."""
     total_rows = _rows(answer, guardrail.total)
     good_rows = _rows(answer, guardrail.good)
     total = sum(_whole(target, guardrail.total, total_rows.get(variant, 0.0)) for variant in variants)
     good = sum(_whole(target, guardrail.good, good_rows.get(variant, 0.0)) for variant in variants)
-    both = [*target.variants(target.control_names), *target.variants(target.canary_names)]
+    both = target.named(target.control_names | target.canary_names)
     name = f"{target.service}: guardrail {guardrail.name}"
     if total and not any(variant in good_rows for variant in both):
         text = f"{name}: `total` counts, but there is no series of `good` ({guardrail.good})"
@@ -246,7 +271,7 @@ def _custom(
     return guardrail.name, total, total - good
 
 
-def _rows(answer: Answer, selector: str) -> dict[Variant, float]:
+def _rows(answer: Answer, selector: str) -> dict[Values, float]:
     rows = answer.custom.get(selector, {})
     if isinstance(rows, Unmeasured):
         raise NotCountedError(rows.failure, rows.message)
@@ -265,9 +290,9 @@ def _whole(target: Target, name: str, value: float) -> int:
     return nearest
 
 
-def edge_of(text: str) -> float:
+def edge_of(names: Naming, text: str) -> float:
     """A bucket's upper bound in seconds; NaN where the label is absent or wrong."""
     try:
-        return float(text)
+        return names.in_seconds(float(text))
     except ValueError:
         return math.nan

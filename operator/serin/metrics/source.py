@@ -20,7 +20,7 @@ from serin.metrics.client import Client, QueryObserver, Row
 from serin.metrics.credentials import Access, access
 from serin.metrics.history import read_history
 from serin.metrics.keeper import KEPT_SECONDS, ReadSecret
-from serin.metrics.rows import BEFORE, BUCKETS, ENDED, REQUESTS, Answer, Target, Variant, service_counts, variant_of
+from serin.metrics.rows import BEFORE, BUCKETS, ENDED, REQUESTS, Answer, Target, series_of, service_counts, values_of
 
 __all__ = ["MetricsSource", "Target"]
 
@@ -145,7 +145,7 @@ class MetricsSource:
 
     async def _ask(self, targets: list[Target], answers: dict[Target, Answer], ends_at: float, seconds: float) -> None:
         """Asks for one chunk; a chunk that is refused is halved, so that one target can't blind the others."""
-        metrics, allowed = targets[0].metrics, targets[0].access
+        allowed = targets[0].access
         answer = Answer()
         try:
             text = look_query(targets, seconds)
@@ -154,7 +154,7 @@ class MetricsSource:
         else:
             rows = await self._client.query(allowed, text, ends_at)
             if not isinstance(rows, Unmeasured):
-                answer.take(metrics.labels, rows)
+                answer.take(targets[0].naming, rows)
                 self._rows = max(1.0, len(rows) / len(targets), self._rows * _FORGET)
             elif rows.failure is MeasurementFailure.CLIENT_ERROR and len(targets) > 1:
                 half = len(targets) // 2
@@ -175,31 +175,19 @@ class MetricsSource:
                 users.setdefault(selector, []).append(target)
 
         async def ask(selector: str, who: list[Target]) -> None:
-            labels = who[0].metrics.labels
+            labels = queries.variant_labels(who[0].metrics.labels)
+            whose = {each for target in who for each in target.named(target.control_names | target.canary_names)}
             try:
-                series = queries.narrowed(selector, *_whose(who))
+                series = queries.narrowed(selector, *queries.each_of(labels, whose))
             except ValueError as error:
                 answer.custom[selector] = Unmeasured(MeasurementFailure.CLIENT_ERROR, str(error))
                 return
-            text = queries.count(series, seconds, queries.variant_labels(labels))
-            rows = await self._client.query(who[0].access, text, ends_at)
-            answer.custom[selector] = rows if isinstance(rows, Unmeasured) else _by_variant(who[0], rows)
+            rows = await self._client.query(who[0].access, queries.count(series, seconds, labels), ends_at)
+            answer.custom[selector] = (
+                rows if isinstance(rows, Unmeasured) else {values_of(labels, row): row.value for row in rows}
+            )
 
         await asyncio.gather(*(ask(selector, who) for selector, who in users.items()))
-
-
-def _by_variant(target: Target, rows: list[Row]) -> dict[Variant, float]:
-    return {variant_of(target.metrics.labels, row): row.value for row in rows}
-
-
-def _whose(targets: Sequence[Target]) -> tuple[str, str, str]:
-    """Matchers of all series of `targets` (and of combinations that nobody reads)."""
-    labels = targets[0].metrics.labels
-    return (
-        queries.one_of(labels.namespace, (each.namespace for each in targets)),
-        queries.one_of(labels.service, (each.service for each in targets)),
-        queries.one_of(labels.variant, chain.from_iterable(each.control_names | each.canary_names for each in targets)),
-    )
 
 
 def look_query(targets: Sequence[Target], seconds: float) -> str:
@@ -210,14 +198,14 @@ def look_query(targets: Sequence[Target], seconds: float) -> str:
     Raises:
         ValueError: a label name that can't be in a query.
     """
-    metrics = targets[0].metrics
-    by, whose = queries.variant_labels(metrics.labels), _whose(targets)
-    requests = queries.selector(queries.requests_metric(metrics), *whose)
-    edges = set(chain.from_iterable(each.edges for each in targets))
+    names = targets[0].naming
+    by, whose = names.keys, {each for target in targets for each in (*target.control, *target.canary)}
+    requests = series_of(names, names.requests, whose)
+    edges = {names.in_units(edge) for each in targets for edge in each.edges}
     wanted = (queries.edge_matcher(edges),) if all(each.edges for each in targets) else ()
-    buckets = queries.selector(queries.latency_metric(metrics), *whose, *wanted)
+    buckets = series_of(names, names.buckets, whose, *wanted)
     parts = {
-        REQUESTS: queries.count(requests, seconds, (*by, metrics.labels.code)),
+        REQUESTS: queries.count(requests, seconds, (*by, names.code)),
         BEFORE: queries.present(requests, seconds, by),
         BUCKETS: queries.count(buckets, seconds, (*by, queries.LE)),
     }

@@ -1,4 +1,4 @@
-"""The four verbs of a router: `check`, `read`, `write`, `restore`.
+"""The four verbs of a router: `check`, `read`, `write`, `restore`; and `leads`, for who measures at a gateway.
 
 What is read back is the truth that decisions get; what was written is only a wish.
 """
@@ -6,6 +6,7 @@ What is read back is the truth that decisions get; what was written is only a wi
 from typing import Protocol
 
 from serin.api.spec import Service
+from serin.engine.leads import Lead
 from serin.engine.observation import Problem, RouteReading, Workload
 
 
@@ -39,3 +40,6 @@ class Router(Protocol):
 
     def restore(self, namespace: str, service: Service, *, total: int) -> None:
         """`write` with weight 0 for a rollback: whatever makes a planned return gentler must not delay this one."""
+
+    def leads(self, namespace: str, service: Service) -> tuple[Lead, ...]:
+        """Where the split leads to either variant; empty where pods are the split, and where there is no such route."""

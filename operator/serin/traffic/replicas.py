@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from serin.api.names import MANAGED_BY
 from serin.api.spec import Service, canary_name
+from serin.engine.leads import Lead
 from serin.engine.observation import Problem, RouteReading, Workload
 from serin.engine.split import pods_for
 from serin.kube.client import Kube
@@ -143,6 +144,11 @@ class ReplicasRouter:
     def restore(self, namespace: str, service: Service, *, total: int) -> None:
         """All traffic to control, at its full size."""
         self.write(namespace, service, weight=0, total=total)
+
+    def leads(self, namespace: str, service: Service) -> tuple[Lead, ...]:
+        """None: pods are the split, and they tell by themselves whose they are."""
+        del namespace, service
+        return ()
 
     def check(self, namespace: str, service: Service) -> tuple[Problem, ...]:
         """What keeps the ratio of pods from being the ratio of the traffic."""

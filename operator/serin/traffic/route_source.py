@@ -7,9 +7,11 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from serin.api.spec import Service, canary_name
+from serin.engine.leads import Lead
 from serin.kube.client import Kube
 from serin.kube.deployments import Deployments
 from serin.kube.errors import NotFound
+from serin.traffic.leads import leads_of
 from serin.traffic.pointer import find
 from serin.traffic.presets import Address
 from serin.traffic.splits import Labels, Pair, Split, kind_of, pairs
@@ -79,6 +81,15 @@ class RouteSource:
             if each.weight != 0
         }
         return found, sentences, bool(kinds & {"canary", "both", "missing"})
+
+    def leads(self, namespace: str, service: Service) -> tuple[Lead, ...]:
+        """Where the route leads to either variant; nothing without a route, or without a rule that leads to both."""
+        address, route = self.find(namespace, service)
+        if address is None or route is None:
+            return ()
+        known = self._leads(namespace, service, fresh=False)
+        controls = [name for name in known.selectors if kind_of(name, known.selectors, known.labels) == "control"]
+        return leads_of(route, self.rules(namespace, service, address, route, fresh=False)[0], controls)
 
     def _leads(self, namespace: str, service: Service, *, fresh: bool) -> _Backends:
         """Selectors and labels; what a Deployment's pods were called is remembered beyond its end."""

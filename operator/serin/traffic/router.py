@@ -3,6 +3,7 @@
 from typing import TYPE_CHECKING, Final
 
 from serin.api.spec import Service
+from serin.engine.leads import Lead
 from serin.engine.observation import Problem, RouteReading, Workload
 from serin.kube.client import Kube
 from serin.traffic import httproute, weights
@@ -54,3 +55,7 @@ class Routers:
     def restore(self, namespace: str, service: Service, *, total: int) -> None:
         """By the service's router."""
         self._routers[service.traffic.type].restore(namespace, service, total=total)
+
+    def leads(self, namespace: str, service: Service) -> tuple[Lead, ...]:
+        """By the service's router."""
+        return self._routers[service.traffic.type].leads(namespace, service)

@@ -13,6 +13,7 @@ from typing import Any, Final
 import structlog
 
 from serin.api.spec import Service, canary_name
+from serin.engine.leads import Lead
 from serin.engine.observation import Problem, RouteReading, Workload
 from serin.kube.client import JSON_PATCH, Kube
 from serin.kube.deployments import Deployments, workload
@@ -127,6 +128,13 @@ class RouteRouter:
     def restore(self, namespace: str, service: Service, *, total: int) -> None:
         """All traffic to control, with the first write."""
         self._step(namespace, service, 0, total, urgent=True)
+
+    def leads(self, namespace: str, service: Service) -> tuple[Lead, ...]:
+        """Where the route leads; nothing where it can't be read, which `read` says."""
+        try:
+            return self._source.leads(namespace, service)
+        except (Forbidden, Invalid):
+            return ()
 
     def _step(self, namespace: str, service: Service, weight: int, total: int, *, urgent: bool) -> None:
         names = service.control.deployment, canary_name(service)

@@ -61,7 +61,7 @@ def _ready(address: str) -> bool:
 
 
 @contextlib.contextmanager
-def prometheus_of(folder: Path, lines: Iterable[str]) -> Iterator[str]:
+def prometheus_of(folder: Path, lines: Iterable[str], config: str = "scrape_configs: []\n") -> Iterator[str]:
     """Run Prometheus on samples that were written down as OpenMetrics, grouped by metric; its address."""
     with (folder / "history.txt").open("w") as file:
         file.writelines(f"{line}\n" for line in lines)
@@ -70,5 +70,5 @@ def prometheus_of(folder: Path, lines: Iterable[str]) -> Iterator[str]:
     command += [str(folder / "history.txt"), str(folder / "data")]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    with prometheus(folder / "data", "scrape_configs: []\n") as address:
+    with prometheus(folder / "data", config) as address:
         yield address

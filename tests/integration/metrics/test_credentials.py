@@ -22,6 +22,7 @@ from serin.kube.errors import Forbidden, KubeError
 from serin.metrics import keeper
 from serin.metrics.checks import check
 from serin.metrics.source import MetricsSource, Target
+from tests.integration.metrics.gate import Gate
 from tests.integration.metrics.process import prometheus
 from tests.integration.proxy import Forward, Proxy, proxy
 
@@ -106,27 +107,11 @@ def open_to_all(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         yield address
 
 
-class Gate:
-    """Lets those pass who show the token that is right now, and says to the others what they showed."""
-
-    def __init__(self) -> None:
-        self.right = TOKEN
-        self.shown: list[str] = []
-
-    async def __call__(self, request: web.Request, forward: Forward) -> web.StreamResponse:
-        """Answer one request."""
-        self.shown.append(request.headers.get("Authorization", ""))
-        if self.shown[-1] == f"Bearer {self.right}":
-            return await forward()
-        said = {"status": "error", "error": f"I do not know {self.shown[-1]} ({'x' * 220}{self.shown[-1]})"}
-        return web.json_response(said, status=401)
-
-
 @pytest.fixture
 def gate(open_to_all: str) -> Iterator[tuple[Proxy, Gate]]:
     """Put a gate before a Prometheus."""
     with proxy(open_to_all) as before:
-        before.fault = made = Gate()
+        before.fault = made = Gate(TOKEN)
         yield before, made
 
 
@@ -243,7 +228,7 @@ async def test_no_other_address_is_shown_anything(
 ) -> None:
     """A server that sends on to another address does not get the token there."""
     with proxy(open_to_all) as elsewhere:
-        elsewhere.fault = other = Gate()
+        elsewhere.fault = other = Gate(TOKEN)
 
         async def redirect(request: web.Request, _forward: Forward) -> web.StreamResponse:
             raise web.HTTPTemporaryRedirect(f"{elsewhere.address}{request.path_qs}")

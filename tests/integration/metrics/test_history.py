@@ -236,7 +236,7 @@ async def test_edges_are_found(source: MetricsSource, history: tuple[str, int]) 
         ({"metrics": Metrics(labels=MetricLabels(code="status"))}, "NoCodeLabel", "metrics.labels.code"),
         ({"metrics": Metrics(labels=MetricLabels(code="a-b"))}, "InvalidLabelName", "is not a label name"),
         ({"metrics": Metrics(latency="none")}, "NoLatencySeries", "metrics.latency"),
-        ({"metrics": Metrics(preset="Istio")}, "NotSupportedYet", "write Http"),
+        ({"metrics": Metrics(preset="Istio")}, "NoRequestSeries", "it has no istio_requests_total at all"),
     ],
 )
 async def test_checks_before_traffic_moves(

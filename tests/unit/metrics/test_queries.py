@@ -7,7 +7,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from serin.api.spec import Metrics
 from serin.metrics import queries
 
 HOSTILE = ['a"} or vector(1) #', "a\nb", "back\\slash", ".*", "a|b", "x{y}(z)[0]^$+?", "é", "\t\0"]
@@ -76,15 +75,6 @@ def test_edges_are_asked_for_as_both_prometheus_versions_write_them() -> None:
     expression = re.compile(ast.literal_eval(matcher.removeprefix("le=~")))
     assert all(expression.fullmatch(form) for form in ("0.15", "1", "1.0", "+Inf"))
     assert not any(expression.fullmatch(form) for form in ("0.1", "0115", "1.05", "Inf"))
-
-
-def test_names_come_from_the_spec() -> None:
-    """The preset's names hold until the spec has its own; the suffix of the buckets may be left out."""
-    assert queries.requests_metric(Metrics()) == "http_requests_total"
-    assert queries.latency_metric(Metrics()) == "http_request_duration_seconds_bucket"
-    assert queries.latency_metric(Metrics(latency="t_seconds")) == queries.latency_metric(
-        Metrics(latency="t_seconds_bucket")
-    )
 
 
 def test_spans_keep_milliseconds() -> None:

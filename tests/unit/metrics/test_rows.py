@@ -129,7 +129,7 @@ def test_rows_of_one_edge_in_two_forms_are_added() -> None:
     """`1` and `1.0` come from pods of different client libraries."""
     made = Answer()
     labels = {"namespace": "ns", "service": "web", "variant": "control"}
-    made.take(target().metrics.labels, [Row({**labels, "le": le, "serin_part": "buckets"}, 2.0) for le in ("1", "1.0")])
+    made.take(target().naming, [Row({**labels, "le": le, "serin_part": "buckets"}, 2.0) for le in ("1", "1.0")])
     assert made.buckets[CONTROL] == {1.0: 4.0}
 
 
