@@ -39,9 +39,10 @@ def main(arguments: list[str] | None = None) -> int:
                 last = kind
 
         try:
-            with made(max(options.sizes) + options.spoilt * len(options.sizes), options.scrape) as place:
-                plan = Plan(options.interval, options.duration, options.spoilt)
-                found = asyncio.run(_all(Bench(place, plan, say), options.sizes, console))
+            plan = Plan(options.interval, options.duration, options.spoilt)
+            most = plan.last(options.sizes)[-1].stop
+            with made(most, options.scrape, plan.to_spoil(options.sizes)) as place:
+                found = asyncio.run(_all(Bench(place, plan, say), options, console))
         except KeyboardInterrupt:
             print("stopped; everything that was started has ended", file=sys.stderr)
             return 130
@@ -52,10 +53,6 @@ def main(arguments: list[str] | None = None) -> int:
     text = f"{os.cpu_count()} cores for everything; each size watched for {options.duration:g} s, a look every"
     console.print(f"{text} {options.interval:g} s, a scrape every {options.scrape:g} s.", highlight=False)
     report.show(console, found, held)
-    if options.json:
-        options.json.write_text(json.dumps(report.as_json(found, held), indent=2) + "\n", encoding="utf-8")
-    if options.picture:
-        report.draw(found, options.picture)
     return 0 if all(bar.holds for bar in held) else 1
 
 
@@ -77,13 +74,17 @@ def _sizes(text: str) -> list[int]:
     return sorted({int(part) for part in text.split(",")})
 
 
-async def _all(bench: Bench, sizes: list[int], console: Console) -> list[Found]:
-    """Each size; the table so far after each one, for the whole takes a while."""
+async def _all(bench: Bench, options: argparse.Namespace, console: Console) -> list[Found]:
+    """Each size; what is known so far after each one, for the whole takes a while."""
     found: list[Found] = []
-    async for each in bench.run(sizes):
+    async for each in bench.run(options.sizes):
         found.append(each)
-        if len(found) < len(sizes):
+        if len(found) < len(options.sizes):
             console.print(report.table(found))
+        if options.json:
+            options.json.write_text(json.dumps(report.as_json(found, bars(found)), indent=2) + "\n", encoding="utf-8")
+        if options.picture:
+            report.draw(found, options.picture)
     return found
 
 

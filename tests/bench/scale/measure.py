@@ -4,8 +4,8 @@ import asyncio
 import contextlib
 import math
 import time
-from collections.abc import AsyncIterator, Callable
-from dataclasses import dataclass, field
+from collections.abc import AsyncIterator, Callable, Sequence
+from dataclasses import dataclass
 from itertools import chain
 from typing import Final
 
@@ -40,6 +40,15 @@ class Plan:
     seconds: float = 245.0
     spoilt: int = 5
     patience: float = 600.0
+
+    def last(self, sizes: Sequence[int]) -> list[range]:
+        """The numbers of the experiments that are made for each size, smallest first, and end with the spoilt ones."""
+        stops = [size + index * self.spoilt for index, size in enumerate(sorted(sizes))]
+        return [range(start, stop) for start, stop in zip([0, *stops], stops, strict=False)]
+
+    def to_spoil(self, sizes: Sequence[int]) -> list[int]:
+        """The numbers of all experiments whose canaries are spoilt at some time."""
+        return [number for new in self.last(sizes) for number in new[-self.spoilt :] if self.spoilt]
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,16 +139,14 @@ class Bench:
     place: Place
     plan: Plan
     say: Say
-    _made: int = field(default=0)
-    _ended: int = field(default=0)
 
     async def run(self, sizes: list[int]) -> AsyncIterator[Found]:
         """What each size came to, smallest first."""
         api = Api(self.place.plane)
         pods = asyncio.create_task(nodes.run(api))
         try:
-            for size in sorted(sizes):
-                yield await self._size(api, size)
+            for size, new in zip(sorted(sizes), self.plan.last(sizes), strict=True):
+                yield await self._size(api, size, new)
                 if pods.done():
                     pods.result()
         finally:
@@ -148,9 +155,7 @@ class Bench:
                 await pods
             await api.close()
 
-    async def _size(self, api: Api, size: int) -> Found:
-        new = range(self._made, size + self._ended)
-        self._made = new.stop
+    async def _size(self, api: Api, size: int, new: range) -> Found:
         with self.place.operator() as first:
             ready = await self._grown(api, first, new, size)
         begun = time.monotonic()
@@ -158,12 +163,11 @@ class Bench:
             self.say(f"{size:,} experiments: the operator starts among them")
             await self._until(again, lambda at: at.total("serin_leader") == 1)
             led = time.monotonic() - begun
-            await self._until(again, lambda at: at.total("serin_experiments_looked_at") >= self._made)
+            await self._until(again, lambda at: at.total("serin_experiments_looked_at") >= new.stop)
             looked = time.monotonic() - begun
             await self._flowing(again, size)
-            used = await self._watched(api, again, size)
-            back = await self._spoilt(api, again, size)
-            self._ended += len(back)
+            used = await self._watched(again, size)
+            back = await self._spoilt(api, again, size, list(new[-self.plan.spoilt :]) if self.plan.spoilt else [])
         return Found(size, self.plan.interval, (len(new), ready), led, looked, used, back)
 
     async def _grown(self, api: Api, operator: Operator, new: range, size: int) -> float:
@@ -186,7 +190,9 @@ class Bench:
 
         await self._until(operator, counting, every=2.0)
         took = time.monotonic() - begun
-        await self._flowing(operator, size)
+        self.say(f"{size:,} experiments: waiting for their first looks")
+        looked = size * SERVICES
+        await self._until(operator, lambda at: at.total("serin_looks_total", result="Counted") >= looked, every=2.0)
         return took
 
     async def _flowing(self, operator: Operator, size: int) -> None:
@@ -209,7 +215,7 @@ class Bench:
                 )
             before = now
 
-    async def _watched(self, api: Api, operator: Operator, size: int) -> Used:
+    async def _watched(self, operator: Operator, size: int) -> Used:
         """What is used while nothing changes."""
         before, begun = await self._moment(operator), time.monotonic()
         while (left := self.plan.seconds - (time.monotonic() - begun)) > 0:
@@ -217,15 +223,11 @@ class Bench:
             await asyncio.sleep(min(left, 5.0))
         # The audit log is written in batches.
         await asyncio.sleep(1.0)
-        del api
         return Used(before, await self._moment(operator))
 
-    async def _spoilt(self, api: Api, operator: Operator, size: int) -> tuple[float, ...]:
-        """Spoil the last canaries; the seconds until each experiment's weight is 0 everywhere."""
-        numbers = range(self._made - min(self.plan.spoilt, size), self._made)
-        if not numbers:
-            return ()
-        body = str([*numbers]).encode()
+    async def _spoilt(self, api: Api, operator: Operator, size: int, numbers: list[int]) -> tuple[float, ...]:
+        """Spoil some canaries; the seconds until each experiment's weight is 0 everywhere."""
+        body = str(numbers).encode()
         await asyncio.to_thread(self.place.tell, f"/worse/{FACTOR:g}", body)
         begun = time.monotonic()
         back = dict.fromkeys(numbers, math.inf)

@@ -8,7 +8,7 @@ import tempfile
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -16,10 +16,11 @@ from typing import Final
 import psutil
 
 from tests.bench.scale.costs import AUDIT, Meters
+from tests.bench.scale.past import lines
 from tests.bench.scale.traffic import PART
 from tests.integration.cluster_plane import Plane, control_plane
 from tests.integration.controller.process import Cluster, Operator, cluster_of, operator
-from tests.integration.metrics.process import free_port, prometheus
+from tests.integration.metrics.process import free_port, prometheus, prometheus_of
 
 SCRAPE: Final = 15.0
 """Seconds between two scrapes, as usual."""
@@ -83,8 +84,14 @@ class Place:
 
 
 @contextlib.contextmanager
-def made(most: int, scrape: float = SCRAPE) -> Iterator[Place]:
-    """Start everything but the operator, for at most so many experiments."""
+def made(most: int, scrape: float = SCRAPE, past: Sequence[int] = ()) -> Iterator[Place]:
+    """Start everything but the operator.
+
+    Args:
+        most: experiments there will be at the most.
+        scrape: seconds between two scrapes.
+        past: experiments whose control has had a day of traffic.
+    """
     with contextlib.ExitStack() as stack:
         home = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="serin-scale-", ignore_cleanup_errors=True)))
         policy, audit = home / "audit.yaml", home / "audit.log"
@@ -96,7 +103,10 @@ def made(most: int, scrape: float = SCRAPE) -> Iterator[Place]:
         traffic = stack.enter_context(_traffic(port, home / "traffic.log"))
         parts = [_PART.format(port=port, index=index) for index in range(-(-most // PART))]
         config = _CONFIG.format(scrape=round(scrape * 1000), parts="\n".join(parts), operator=operator_port)
-        address = stack.enter_context(prometheus(home / "tsdb", config))
+        before = lines(past, time.time() - scrape)
+        address = stack.enter_context(
+            prometheus_of(home, before, config) if past else prometheus(home / "data", config)
+        )
         me = psutil.Process()
         names = {child.name()[:15]: child for child in me.children()}
         processes = {name: names[name[:15]] for name in ("kube-apiserver", "etcd", "prometheus")}

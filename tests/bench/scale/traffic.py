@@ -75,7 +75,7 @@ class Part:
             return
         requests = self._random.poisson(_USUAL.rate / len(_VARIANTS) * elapsed, len(self._counts))
         failed = self._random.binomial(requests, self._errors)
-        buckets = self._random.multinomial(requests, _SHARES)
+        buckets = self._random.multinomial(requests, SHARES)
         self._counts[:, 0] += requests - failed
         self._counts[:, 1] += failed
         self._counts[:, 2:-2] += buckets.cumsum(axis=1)
@@ -94,7 +94,8 @@ def _shares() -> "np.ndarray[tuple[int], np.dtype[np.float64]]":
     return shares
 
 
-_SHARES: Final = _shares()
+SHARES: Final = _shares()
+"""Shares of requests by bucket, the last one beyond all edges."""
 
 
 def _series(namespace: str, service: str, variant: str) -> list[str]:
