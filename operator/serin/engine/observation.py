@@ -29,6 +29,8 @@ class Workload:
     """Of the pod template, without what rollouts add to it (`kubectl rollout restart` still counts as a change)."""
     deadline_exceeded: bool = False
     """Condition `Progressing=False` with reason `ProgressDeadlineExceeded`."""
+    deadline: float = 600.0
+    """`spec.progressDeadlineSeconds`, 600 where it is absent (the Deployment default)."""
     deleting: bool = False
     controller: str = ""
     """uid of the owner that controls it; empty for a Deployment of the user's."""

@@ -47,6 +47,7 @@ RESTORE: Final = "Restore"
 
 _SOON: Final = 2.0
 _LATER: Final = 10.0
+_DAY: Final = 86_400.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -335,7 +336,7 @@ def _removals(case: Case) -> tuple[Act, ...]:
 
 
 def _shifting(case: Case, what: str) -> Outcome:
-    text = f"{what}: {_notes(case)}"
+    text = f"{what}: {_notes(case)}{_patience(case)}"
     status = _waiting(case.status, case.status.reason or "Shifting", text)
     acts = run.shifts(case.spec, status, case.seen)
     if (found := route_not_followed(case)) is not None:  # it is said and still tried
@@ -343,6 +344,18 @@ def _shifting(case: Case, what: str) -> Outcome:
     if case.status.reason == "RouteNotFollowed":  # and now it is followed
         status = _phase(status, case.position, "Shifting", text)
     return Outcome(status, acts, _SOON)
+
+
+def _patience(case: Case) -> str:
+    """Until when the canary's pods are waited for."""
+    step = case.status.step
+    late = [
+        each.canary.deadline for each in case.seen.services if each.canary and each.canary.ready < each.canary.replicas
+    ]
+    if step is None or not late or min(late) > _DAY:
+        return ""
+    ends = wording.unix(step.started_at) + min(late)
+    return f"; if they are not ready by {wording.clock(ends, case.now)}, it is rolled back"
 
 
 def _refused(case: Case) -> Outcome:

@@ -15,7 +15,7 @@ from serin.engine import wording
 from serin.engine.evidence import Counted, samples
 from serin.engine.goals import judging
 from serin.engine.observation import Observation
-from serin.engine.run import run_id
+from serin.engine.run import run_id, step_age
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,10 +88,17 @@ def superseded(case: Case) -> Finding | None:
 
 
 def canary_cannot_start(case: Case) -> Finding | None:
-    """A canary whose Deployment has given up (ProgressDeadlineExceeded) cannot go on."""
+    """A canary whose pods are not ready within its Deployment's progress deadline cannot go on.
+
+    The Deployment's own condition tells it only where the template is new: one that had no pods counts as complete, and
+    is not timed when it is scaled up.
+    """
+    late = step_age(case.status, case.now)
     for service in case.seen.services:
         canary = service.canary
-        if canary is not None and canary.deadline_exceeded and canary.replicas > 0 and canary.ready < canary.replicas:
+        if canary is None or canary.ready >= canary.replicas:
+            continue
+        if canary.deadline_exceeded or late > canary.deadline:
             trouble = f": {canary.trouble}" if canary.trouble else ""
             text = (
                 f"{service.name}: canary Deployment {canary.name} did not become ready within its progress deadline"

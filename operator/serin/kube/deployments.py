@@ -48,6 +48,7 @@ def workload(obj: dict[str, Any] | None) -> Workload | None:
         available=status.get("availableReplicas", 0),
         template_hash=template_hash(spec["template"]),
         deadline_exceeded=progressing.get("reason") == "ProgressDeadlineExceeded",
+        deadline=float(spec.get("progressDeadlineSeconds", 600)),
         deleting="deletionTimestamp" in meta,
         controller=controller_uid(obj),
         trouble=refused,

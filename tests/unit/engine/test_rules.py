@@ -14,6 +14,7 @@ from serin.engine.evidence import Counted, Failing
 from serin.engine.goals import record as goal_record
 from serin.engine.observation import Observation, RouteReading, ServiceObservation, Workload
 from serin.engine.rules import HOLDS, ROLLS_BACK, STAYS, Case, Rule, first
+from serin.engine.wording import timestamp
 from tests.unit.engine.worlds import spec
 
 NOW = 1_700_000_000.0
@@ -251,6 +252,18 @@ def test_order_of_the_chains() -> None:
 def test_rule_at_its_edge(rule: Rule, change: Callable[[Case], Case]) -> None:
     """Just on this side of a rule nothing is found."""
     assert rule(change(_case())) is None
+
+
+@pytest.mark.parametrize(("age", "deadline", "gives_up"), [(599, 600, False), (601, 600, True), (31, 30, True)])
+def test_a_canary_that_is_not_ready_in_time(age: float, deadline: float, *, gives_up: bool) -> None:
+    """Its Deployment says nothing when it was scaled up from no pods, so the step's own age counts."""
+    late = dataclasses.replace(_STUCK, deadline_exceeded=False, deadline=deadline)
+    step = Step(number=1, action="Shift", started_at=timestamp(NOW - age))
+    case = _status(step=step)(_last_service(canary=late)(_case()))
+    found = rules.canary_cannot_start(case)
+    assert (found is not None) == gives_up
+    if found is not None:
+        assert "ImagePullBackOff" in found.message
 
 
 @pytest.mark.parametrize(

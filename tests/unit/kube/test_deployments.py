@@ -42,6 +42,10 @@ def test_workload() -> None:
     seen = workload(CONTROL)
     assert seen is not None
     assert (seen.replicas, seen.ready, seen.rolled_out, seen.deadline_exceeded) == (4, 4, True, True)
+    assert seen.deadline == 600
+    slow = workload({**CONTROL, "spec": {**CONTROL["spec"], "progressDeadlineSeconds": 900}})
+    assert slow is not None
+    assert slow.deadline == 900
     assert workload(None) is None
 
 
