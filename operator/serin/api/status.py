@@ -65,6 +65,19 @@ class Transition(_Struct, frozen=True):
     message: str
 
 
+class SampleRatioStatus(_Struct, frozen=True):
+    """Whether a split is the intended one: of a service's requests, or of a goal's users. Shares are texts: `4.9%`."""
+
+    unit: str
+    """What was counted: `requests` or `new users`."""
+    intended: str
+    observed: str
+    n: int = 0
+    """Counted in this stage, both variants."""
+    evidence: str = ""
+    """Against the intended split, as a multiple of what holds."""
+
+
 class GuardrailStatus(_Struct, frozen=True):
     """One guardrail of one service. Values are texts for people: `4.9%`, `131ms`."""
 
@@ -98,6 +111,8 @@ class GoalStatus(_Struct, frozen=True):
     looks: str = ""
     segments: str = ""
     cross_check: str = ""
+    sample_ratio: SampleRatioStatus | None = None
+    """Of its users; None where no router promises a share."""
     note: str = ""
     """Why the last reading was not judged; empty when it was, or needed not to be."""
 
@@ -122,6 +137,8 @@ class ServiceStatus(_Struct, frozen=True):
     guardrails: tuple[GuardrailStatus, ...] = ()
     history: str = ""
     """What is known of the noise between equal versions, and from how many hours."""
+    sample_ratio: SampleRatioStatus | None = None
+    """Of its requests; None where no router promises a share."""
     control: str = ""
     canary: str = ""
     """The Deployments of the run: whatever the spec says later, these are the ones that get their state back."""
@@ -182,7 +199,14 @@ class Status(_Struct, frozen=True):
     transitions: tuple[Transition, ...] = ()
     step: Step | None = None
     checkpoint: dict[str, str] = {}
-    """Sufficient statistics by `service/guardrail`, and `counts` for the totals of the stage."""
+    """Sufficient statistics by `service/guardrail`. Other keys have an underscore, which no name has."""
+
+    @property
+    def sample_ratios(self) -> tuple[tuple[str, SampleRatioStatus], ...]:
+        """Those that are tested, by the name of the service or the goal."""
+        named = [(each.name, each.sample_ratio) for each in self.services]
+        named += [(each.name, each.sample_ratio) for each in self.goals]
+        return tuple((name, found) for name, found in named if found is not None)
 
 
 def parse_status(status: object) -> Status:

@@ -13,7 +13,7 @@ _DECADES = 4
 
 @dataclass(frozen=True, slots=True)
 class Point:
-    """One look; `at` in seconds after the start, `evidence` as a multiple of what decides, by service and guardrail."""
+    """One look; `at` in seconds after the start, `evidence` as a multiple of what decides, by what is judged."""
 
     at: float
     weight: int
@@ -35,15 +35,16 @@ class Course:
             for each in service.guardrails
             if each.evidence
         }
+        evidence |= {f"{name} sample ratio": multiple(found.evidence) for name, found in status.sample_ratios}
         self.points.append(Point(at, status.weight, status.phase, evidence))
 
     @property
     def series(self) -> tuple[str, ...]:
-        """The guardrails that were ever judged."""
+        """The guardrails and sample ratios that were ever judged."""
         return tuple(dict.fromkeys(name for point in self.points for name in point.evidence))
 
     def lines(self, width: int = 72) -> list[tuple[str, str]]:
-        """(label, blocks): the weight, and the evidence of each guardrail on a logarithmic scale up to its limit."""
+        """(label, blocks): the weight, and the evidence of each series on a logarithmic scale up to its limit."""
         if not self.points:
             return []
         columns = _columns(self.points, width)

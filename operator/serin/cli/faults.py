@@ -1,4 +1,7 @@
-"""`--fault errors=5%,latency=60ms,from=6h,until=8h,service=x,on=canary`: what goes wrong in a simulation, and when."""
+"""`--fault errors=5%,latency=60ms,from=6h,until=8h,service=x,on=canary`: what goes wrong in a simulation, and when.
+
+`--fault split=20%` is a route that gives the canary another share than its weight.
+"""
 
 import argparse
 import math
@@ -7,6 +10,7 @@ from serin.api.units import Duration, Share
 from serin.engine.world import Fault
 
 EXAMPLE = "errors=5%,latency=60ms,from=6h,until=8h,service=recommendation,on=canary"
+SPLIT = "split=20%,from=6h"
 
 
 def parse_fault(text: str) -> Fault:
@@ -24,13 +28,15 @@ def parse_fault(text: str) -> Fault:
             until=Duration(given.pop("until")).seconds if "until" in given else math.inf,
             service=given.pop("service", ""),
             shared=_shared(given.pop("on", "canary")),
+            split=Share(given.pop("split")).value if "split" in given else None,
         )
     except ValueError as error:
         raise argparse.ArgumentTypeError(f"{text}: {error}") from None
     if given:
         raise argparse.ArgumentTypeError(f"{text}: there is no {next(iter(given))}: write it like {EXAMPLE}")
-    if not fault.errors and not fault.latency:
-        raise argparse.ArgumentTypeError(f"{text}: says neither errors nor latency: write it like {EXAMPLE}")
+    if not fault.errors and not fault.latency and fault.split is None:
+        text = f"{text}: says neither errors nor latency nor split: write it like {EXAMPLE}, or {SPLIT}"
+        raise argparse.ArgumentTypeError(text)
     if fault.until <= fault.after:
         raise argparse.ArgumentTypeError(f"{text}: until must be later than from")
     return fault

@@ -18,11 +18,11 @@ from serin.api.spec import InvalidSpecError, Spec, parse_spec
 from serin.api.status import TERMINAL, Phase, Status
 from serin.api.units import Duration, Share
 from serin.cli.course import Course
-from serin.cli.faults import EXAMPLE, parse_fault
+from serin.cli.faults import EXAMPLE, SPLIT, parse_fault
 from serin.cli.picture import NoPictureError, draw
 from serin.engine.goals.schedule import goal_problems
 from serin.engine.goals.world import GoalEffect
-from serin.engine.wording import length, unix
+from serin.engine.wording import count, length, unix
 from serin.engine.world import Fault, Traffic, World
 
 __all__ = ["add_arguments", "main", "read_experiment"]
@@ -43,7 +43,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--from", dest="after", type=Duration, default=Duration("0s"), help="when the fault begins")
     parser.add_argument("--service", default="", help="the service that has the fault; default: all")
     parser.add_argument(
-        "--fault", type=parse_fault, action="append", default=[], metavar="WHAT", help=f"any number of: {EXAMPLE}"
+        "--fault",
+        type=parse_fault,
+        action="append",
+        default=[],
+        metavar="WHAT",
+        help=f"any number of: {EXAMPLE}; or a route that splits otherwise: {SPLIT}".replace("%", "%%"),
+    )
+    parser.add_argument(
+        "--sticky-users",
+        type=int,
+        default=0,
+        metavar="N",
+        help="users whom routes keep on their variant, some very active (default: split by the request)",
     )
     parser.add_argument("--picture", type=Path, metavar="FILE", help="draw weight and evidence (.png, .svg, .pdf)")
     parser.add_argument(
@@ -89,7 +101,7 @@ def main(options: argparse.Namespace) -> int:
         spec = read_experiment(options.file)
         faults = (*_faults(options), *options.fault)
         for fault in faults:
-            _check_service(spec, fault.service)
+            _check_fault(spec, fault)
         effects = _effects(spec, options)
     except InvalidSpecError as error:
         sys.stderr.write(f"serin simulate: {error}\n")
@@ -102,6 +114,7 @@ def main(options: argparse.Namespace) -> int:
         replicas=options.replicas,
         seed=options.seed,
         goals=effects,
+        sticky=options.sticky_users,
         look_seconds=_look_seconds(spec),
     )
     planned = sum(stage.duration.seconds for stage in spec.stages) + spec.promotion.bake.seconds
@@ -118,11 +131,15 @@ def main(options: argparse.Namespace) -> int:
     return EXIT.get(world.status.phase, NOT_ENDED)
 
 
-def _check_service(spec: Spec, name: str) -> None:
-    """A fault of a service that isn't there would find nothing, and look like good news."""
+def _check_fault(spec: Spec, fault: Fault) -> None:
+    """A fault of a service that isn't there, or of a split that nobody tests, would look like good news."""
     names = [service.name for service in spec.services]
-    if name and name not in names:
-        raise InvalidSpecError(f"a fault of service {name}: the experiment has {', '.join(names)}")
+    if fault.service and fault.service not in names:
+        raise InvalidSpecError(f"a fault of service {fault.service}: the experiment has {', '.join(names)}")
+    pods = [each.name for each in spec.services if each.traffic.type == "Replicas" and fault.service in {"", each.name}]
+    if fault.split is not None and pods:
+        text = f"a fault of the split of {', '.join(pods)}: with traffic.type Replicas it is not tested"
+        raise InvalidSpecError(f"{text}: name a service that is split by a route")
 
 
 def parse_effect(text: str) -> tuple[str, float]:
@@ -183,6 +200,7 @@ def _show(spec: Spec, world: World, course: Course, faults: tuple[Fault, ...]) -
     console.print()
     _show_guardrails(console, world.status)
     _show_goals(console, world.status)
+    _show_ratios(console, world.status)
     look = _look_seconds(spec)
     if look > spec.analysis.interval.seconds:
         console.print(
@@ -213,6 +231,16 @@ def _show_goals(console: Console, status: Status) -> None:
     table = Table("GOAL", "VERDICT", "SUMMARY", box=None, pad_edge=False, header_style="bold")
     for each in status.goals:
         table.add_row(each.name, each.verdict, each.summary)
+    if table.row_count:
+        console.print(table)
+        console.print()
+
+
+def _show_ratios(console: Console, status: Status) -> None:
+    table = Table("SPLIT OF", "OBSERVED", "INTENDED", "N", "EVIDENCE", box=None, pad_edge=False, header_style="bold")
+    for name, found in status.sample_ratios:
+        n, evidence = f"{count(found.n)} {found.unit}", f"{found.evidence}x its limit"
+        table.add_row(name, found.observed, found.intended, n, evidence)
     if table.row_count:
         console.print(table)
         console.print()

@@ -9,18 +9,31 @@ import msgspec
 
 from serin.api.status import Condition, Phase, Status, Transition, VerdictName
 from serin.engine.decision import EventNote
+from serin.engine.sample_ratio import Said, State
 from serin.engine.wording import timestamp
 
 _KEPT: Final = 10
 _WARNS: Final = frozenset({Phase.ROLLING_BACK, Phase.ROLLED_BACK, Phase.FAILED, Phase.HOLDING})
 
-State = Literal["True", "False", "Unknown"]
+_SAY_WHY_NOT: Final = frozenset({"Accepted", "SampleRatioMatches"})
+"""Conditions whose message is for those who find them False."""
 
 
 def with_conditions(
-    before: Status, after: Status, *, accepted: bool, measured: bool | None, routed: bool, stalled: str, now: float
+    before: Status,
+    after: Status,
+    *,
+    accepted: bool,
+    measured: bool | None,
+    routed: bool,
+    stalled: str,
+    now: float,
+    split: Said | None = None,
 ) -> Status:
-    """`after` with its conditions; a condition that says the same keeps its time."""
+    """`after` with its conditions; a condition that says the same keeps its time.
+
+    `split` says what the sample ratio is; None where no router promises one.
+    """
     ended = after.phase
     going = ended not in {Phase.SUCCEEDED, Phase.ROLLED_BACK, Phase.FAILED} and accepted
     reason = after.reason or str(after.phase)
@@ -40,12 +53,13 @@ def with_conditions(
         ),
         ("RoutesSynced", _state(routed), "Synced" if routed else "Shifting", ""),
         ("GuardrailsHealthy", healthy, str(after.verdict), ""),
+        *((("SampleRatioMatches", *split),) if split is not None else ()),
         ("Promoted", _state(ended is Phase.SUCCEEDED), reason, ""),
         ("RolledBack", _state(ended in {Phase.ROLLED_BACK, Phase.FAILED}), reason, ""),
     )
     old = {condition.type: condition for condition in before.conditions}
     conditions = tuple(
-        _condition(old.get(name), name, state, why, text if state == "True" or name == "Accepted" else "", after, now)
+        _condition(old.get(name), name, state, why, text if state == "True" or name in _SAY_WHY_NOT else "", after, now)
         for name, state, why, text in wanted
     )
     return msgspec.structs.replace(after, conditions=conditions)

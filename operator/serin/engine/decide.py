@@ -12,7 +12,7 @@ import msgspec
 from serin.api.names import APPROVE
 from serin.api.spec import InvalidSpecError, Spec
 from serin.api.status import TERMINAL, Phase, ServiceStatus, Status, VerdictName
-from serin.engine import phases, record, run
+from serin.engine import phases, record, run, sample_ratio
 from serin.engine.conditions import significant, with_conditions, with_note, with_transition
 from serin.engine.decision import AddFinalizer, Decision, EventNote, RemoveFinalizer
 from serin.engine.evidence import Counted, count_looks, worst
@@ -54,10 +54,10 @@ def decide(spec: Spec | InvalidSpecError, status: Status, observation: Observati
     if isinstance(spec, InvalidSpecError):
         return _unreadable(spec, before, observation, now)
     asked, spec = spec, record.in_force(spec, status, finalizer=observation.finalizer) or spec
-    replaced = spec is not asked
+    replaced, begun = spec is not asked, ()  # type: bool, tuple[EventNote, ...]
     if not observation.deleting and not replaced and run.new_run_may_begin(spec, status, observation):
         observation = _unsettled(observation) if status.weight else observation
-        status = run.new_run(spec, status, observation, now)
+        status, begun = _begun(before, run.new_run(spec, status, observation, now), observation, now)
     stale = status.stale_approval if observation.annotations.get(APPROVE) == status.stale_approval else ""
     status = msgspec.structs.replace(status, observed_generation=observation.generation, stale_approval=stale)
     status = run.with_services(spec, status, observation)
@@ -66,10 +66,22 @@ def decide(spec: Spec | InvalidSpecError, status: Status, observation: Observati
     observation = _fresh(status, observation)
     status, counted = _count(spec, status, observation)
     status = judging.count(spec, status, observation)
+    status = sample_ratio.count_users(spec, status, observation)
+    status = sample_ratio.shown(spec, sample_ratio.with_acceptance(spec, status, observation))
     position = run.position(status)
     case = Case(spec, status, observation, counted, position, run.stage_of(spec, status), now, replaced)
     outcome = phases.deleting(case) if observation.deleting else _PHASES[position](case)
-    return _finished(before, outcome, case, drift)
+    return _finished(before, outcome, case, (*begun, *drift))
+
+
+def _begun(before: Status, status: Status, seen: Observation, now: float) -> tuple[Status, tuple[EventNote, ...]]:
+    """Says why another run begins, where the last one had got anywhere."""
+    if not before.run_id or before.phase in {Phase.PENDING, Phase.PREPARING}:
+        return status, ()
+    edited = "the spec" if seen.generation != before.observed_generation else "the canary's template"
+    text = f"another run begins: {edited} was changed, or a retry was asked for; control has 100% before its first stage"
+    note = EventNote("Normal", "NewRun", text)
+    return with_note(status, note, now), (note,)
 
 
 def _unsettled(seen: Observation) -> Observation:
@@ -93,7 +105,9 @@ def _noticed(status: Status, seen: Observation, now: float) -> tuple[Status, tup
     rolled = [each.name for each in watched if _rolled_by_another(each, seen)]
     status = run.begin_step(status, status.step.action, status.weight, now)
     if not rolled:
-        text = "the split was changed by somebody else; Serin sets it again and counts from then on"
+        moved = [each.name for each in status.services if each.route_token != seen.service(each.name).route.token]
+        text = f"the split of {', '.join(moved)} was changed by somebody else"
+        text += f" (now: {_sizes(seen, moved)}); Serin sets it again and counts from then on"
         note = EventNote("Warning", "SplitChanged", text)
         return with_note(status, note, now), (note,)
     services = tuple(msgspec.structs.replace(each, control_template=_template(each, seen)) for each in status.services)
@@ -102,6 +116,16 @@ def _noticed(status: Status, seen: Observation, now: float) -> tuple[Status, tup
     text = f"control of {', '.join(rolled)} was rolled by somebody else; evidence and the stage start again"
     note = EventNote("Warning", "ControlChanged", text)
     return with_note(status, note, now), (note,)
+
+
+def _sizes(seen: Observation, names: list[str]) -> str:
+    """What the split of each service is at the moment."""
+    found = []
+    for each in (seen.service(name) for name in names):
+        pods = [f"{role} {one.replicas}" for role, one in (("control", each.control), ("canary", each.canary)) if one]
+        share = "" if each.route.weight is None else f", canary's share {each.route.weight:.3g}%"
+        found.append(f"{each.name}: {', '.join(pods)} pods{share}")
+    return "; ".join(found)
 
 
 def _rolled_by_another(service: ServiceStatus, seen: Observation) -> bool:
@@ -139,7 +163,7 @@ def _count(spec: Spec, status: Status, seen: Observation) -> tuple[Status, Count
         msgspec.structs.replace(each, guardrails=counted.guardrails.get(each.name, each.guardrails))
         for each in status.services
     )
-    frozen = spec.paused
+    frozen = spec.paused or sample_ratio.holds(spec, status) is not None
     status = msgspec.structs.replace(
         status,
         checkpoint=counted.checkpoint,
@@ -149,7 +173,7 @@ def _count(spec: Spec, status: Status, seen: Observation) -> tuple[Status, Count
         stage_seconds=status.stage_seconds + (0.0 if frozen else counted.measured_seconds),
         verdict=_joint(counted, services),
     )
-    return status, counted
+    return sample_ratio.count_requests(spec, status, looks, counted.counted_until), counted
 
 
 def _joint(counted: Counted, services: tuple[ServiceStatus, ...]) -> VerdictName:
@@ -182,6 +206,7 @@ def _finished(
         measured=measured,
         routed=after.step is None or after.step.done,
         stalled=stalled,
+        split=sample_ratio.condition(case.spec, before, after),
         now=case.now,
     )
     acts = outcome.acts
@@ -212,7 +237,8 @@ def _unreadable(error: InvalidSpecError, before: Status, seen: Observation, now:
         summary=brief(str(error)),
     )
     after, events = with_transition(before, after, now)
-    after = with_conditions(before, after, accepted=False, measured=None, routed=True, stalled="", now=now)
+    said = sample_ratio.said_before(before)
+    after = with_conditions(before, after, accepted=False, measured=None, routed=True, stalled="", now=now, split=said)
     return Decision(after, (), events, 60.0, significant(before, after))
 
 

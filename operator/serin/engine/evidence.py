@@ -10,6 +10,7 @@ from typing import Final, TypeAlias
 
 from serin.api.spec import Spec
 from serin.api.status import GuardrailStatus, VerdictName
+from serin.engine import sample_ratio
 from serin.engine.history import latency_dispersion, rate_dispersion
 from serin.engine.observation import LookResult, ServiceCounts, Unmeasured, VariantCounts
 from serin.engine.shown import ERROR_RATE, LATENCY, brief, rule, shown
@@ -30,6 +31,9 @@ from serin.stats import (
 )
 
 Config: TypeAlias = RateConfig | LatencyConfig
+
+_SAMPLES: Final = "_samples"
+"""In the checkpoint, behind the service. No guardrail that a user names has an underscore."""
 
 _ORDER: Final = (
     VerdictName.NONE,
@@ -168,13 +172,14 @@ def worst(verdicts: list[VerdictName]) -> VerdictName:
 
 def samples(checkpoint: dict[str, str], service: str) -> tuple[int, int]:
     """(control, canary) requests of the present stage."""
-    control, _, canary = checkpoint.get(f"{service}/samples", "0,0").partition(",")
+    control, _, canary = checkpoint.get(f"{service}/{_SAMPLES}", "0,0").partition(",")
     return int(control), int(canary)
 
 
 def without_samples(checkpoint: dict[str, str]) -> dict[str, str]:
-    """The checkpoint at the start of a stage: evidence goes on, the stage's samples start again."""
-    return {key: value for key, value in checkpoint.items() if not key.endswith("/samples")}
+    """The checkpoint at the start of a stage: evidence goes on, the stage's samples and its split's start again."""
+    own = (f"/{_SAMPLES}", *sample_ratio.OF_A_STAGE)
+    return {key: value for key, value in checkpoint.items() if not key.endswith(own)}
 
 
 def _alpha(spec: Spec) -> float:
@@ -231,7 +236,7 @@ class _Tests:
     ) -> Iterator[tuple[tuple[str, str], Config, State, Look | LatencyLook]]:
         """The look as each guardrail of a service takes it, and the state that it goes on from."""
         before = samples(self._kept, service)
-        self._kept[f"{service}/samples"] = f"{before[0] + control.requests},{before[1] + canary.requests}"
+        self._kept[f"{service}/{_SAMPLES}"] = f"{before[0] + control.requests},{before[1] + canary.requests}"
         for name in guardrail_names(self._spec):
             config: Config
             one: Look | LatencyLook

@@ -14,7 +14,8 @@ from serin.engine.observation import History, Observation, Unmeasured
 from serin.engine.shown import ERROR_RATE
 from serin.stats import Dispersion, dispersion_of
 
-_KEY: Final = "history"
+_KEY: Final = "_history"
+"""No guardrail that a user names has an underscore."""
 _NONE: Final = "none"
 
 

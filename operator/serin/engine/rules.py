@@ -11,11 +11,11 @@ from typing import Final
 from serin.api.names import APPROVE
 from serin.api.spec import Spec, Stage
 from serin.api.status import Phase, Status, VerdictName
-from serin.engine import wording
+from serin.engine import sample_ratio, wording
 from serin.engine.evidence import Counted, samples
 from serin.engine.goals import judging
 from serin.engine.observation import Observation
-from serin.engine.run import run_id, step_age
+from serin.engine.run import approved, run_id, step_age
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +65,8 @@ def guardrail_failing(case: Case) -> Finding | None:
     found = ""
     if case.counted.first_bad_look:
         found = f" Found {wording.length(max(0.0, case.now - case.counted.first_bad_look))} after the first bad look."
-    return Finding("GuardrailFailing", f"{worst.reason}.{found}", brief=worst.brief)
+    where = "in the bake: " if case.position is Phase.BAKING else ""
+    return Finding("GuardrailFailing", f"{where}{worst.reason}.{found}", brief=worst.brief)
 
 
 def goal_inferior(case: Case) -> Finding | None:
@@ -163,7 +164,9 @@ def no_measurement(case: Case) -> Finding | None:
         return _still_unmeasured(case)
     return Finding(
         "NoMeasurement",
-        f"no measurement, so no step and no rollback at {case.status.weight}%: {case.counted.unmeasured[0]}",
+        f"no measurement, so no step and no rollback at {case.status.weight}% until there is one:"
+        f" {case.counted.unmeasured[0]}",
+        brief=f"no measurement at {case.status.weight}%: {case.counted.unmeasured[0]}",
     )
 
 
@@ -175,7 +178,23 @@ def route_not_followed(case: Case) -> Finding | None:
     return None
 
 
-HOLDS: Final[tuple[Rule, ...]] = (paused, no_control, route_not_followed, no_measurement)
+def sample_ratio_mismatch(case: Case) -> Finding | None:
+    """A split that is shown not to be the intended one holds, until a person goes on knowingly or a new run begins."""
+    found = sample_ratio.holds(case.spec, case.status)
+    if found is None:
+        return None
+    what, text = sample_ratio.approval_of(case.status), sample_ratio.sentence(found)
+    command = f"kubectl serin approve {case.seen.name} --srm"
+    return Finding(
+        "SampleRatioMismatch",
+        f"the split is not the intended one, so no comparison can be trusted: {text}. No step, and no rollback for it;"
+        f" guardrails still roll back. To go on in this stage all the same: {command}, or kubectl annotate --overwrite"
+        f" cex {case.seen.name} {APPROVE}={what}/{case.status.run_id}; to roll back: spec.abort",
+        brief=f"{found.name}: {found.brief}",
+    )
+
+
+HOLDS: Final[tuple[Rule, ...]] = (paused, no_control, route_not_followed, no_measurement, sample_ratio_mismatch)
 """What freezes an experiment where it is."""
 
 
@@ -194,7 +213,27 @@ def stage_time(case: Case) -> Finding | None:
         f"until {wording.clock(ends, case.now)} ({wording.length(ends - case.now)} left);"
         f" {wording.count(requests)} canary requests in this stage"
     )
-    return Finding("StageRunning", text + judging.so_far(case.status), brief=text)
+    more = judging.so_far(case.status) + _warned(case.status)
+    return Finding("StageRunning", f"{text}{more}; then {_afterwards(case)}", brief=text)
+
+
+def _warned(status: Status) -> str:
+    """The first guardrail that warns, and why that alone does not roll back."""
+    for service in status.services:
+        for each in service.guardrails:
+            if each.verdict == VerdictName.WARNING:
+                return f"; {service.name} warns: {each.name} {each.canary}, control {each.control} (rule {each.rule})"
+    return ""
+
+
+def _afterwards(case: Case) -> str:
+    """What comes when the stage is over."""
+    if case.position is Phase.BAKING or case.stage is None:
+        return "it has succeeded"
+    later = [stage for stage in case.spec.stages if stage.weight > case.stage.weight]
+    if later:
+        return f"{later[0].weight}% ({later[0].name})"
+    return "it waits for an approval" if case.spec.promotion.approval == "Manual" else "it is promoted"
 
 
 def stage_samples(case: Case) -> Finding | None:
@@ -249,7 +288,7 @@ def goals_reached(case: Case) -> Finding | None:
     """All goals together must be what `promoteOn` asks for; where one is not, a person decides."""
     missing = judging.unreached(case.spec, case.status)
     what = judging.approval_of(case.spec)
-    if missing is None or approved(case, what):
+    if missing is None or approved(case.status, case.seen, what):
         return None
     command = f"kubectl serin approve {case.seen.name} --goals"
     return Finding(
@@ -268,21 +307,13 @@ def pods_ready(case: Case) -> Finding | None:
     return None
 
 
-def approved(case: Case, what: str) -> bool:
-    """Whether the annotation serin.dev/approve says `what` of this run: `what` alone, or with the run's id behind it.
-
-    The annotation outlives its run; one that the run found when it began says nothing about this release.
-    """
-    given = case.seen.annotations.get(APPROVE, "")
-    return given != case.status.stale_approval and given in {what, f"{what}/{case.status.run_id}"}
-
-
 def approval(case: Case) -> Finding | None:
     """`promotion.approval: Manual` waits before full for an approval of this run."""
     last = case.spec.stages[-1].name
     if case.spec.promotion.approval != "Manual" or case.position is not Phase.PROGRESSING or case.stage is None:
         return None
-    if case.stage.name != last or approved(case, last) or approved(case, f"{last}/goals"):
+    given = (approved(case.status, case.seen, what) for what in (last, f"{last}/goals"))
+    if case.stage.name != last or any(given):
         return None
     command = f"kubectl serin approve {case.seen.name}"
     return Finding(

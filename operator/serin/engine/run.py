@@ -16,6 +16,7 @@ from serin.engine.record import position
 from serin.engine.wording import timestamp, unix
 
 __all__ = [
+    "approved",
     "begin_step",
     "finish_step",
     "new_run",
@@ -79,6 +80,15 @@ def new_run(spec: Spec, status: Status, seen: Observation, now: float) -> Status
         conditions=status.conditions,
         transitions=status.transitions,
     )
+
+
+def approved(status: Status, seen: Observation, what: str) -> bool:
+    """Whether the annotation serin.dev/approve says `what` of this run: `what` alone, or with the run's id behind it.
+
+    The annotation outlives its run; one that the run found when it began says nothing about this release.
+    """
+    given = seen.annotations.get(APPROVE, "")
+    return given != status.stale_approval and given in {what, f"{what}/{status.run_id}"}
 
 
 def stage_of(spec: Spec, status: Status) -> Stage | None:

@@ -43,6 +43,7 @@ from serin.engine.observation import (
     Workload,
 )
 from serin.engine.split import pods_for
+from serin.engine.staying import Staying
 from serin.engine.wording import unix
 
 EDGES = (0.01, 0.025, 0.05, 0.075, 0.085, 0.095, 0.105, 0.12, 0.135, 0.145, 0.15, 0.165, 0.2, 0.3, 0.5, 1.0, 2.5)
@@ -77,6 +78,7 @@ class Fault:
         service: the service that has it; empty: all.
         until: seconds from the start of the experiment.
         shared: both versions have it: an incident that is nobody's fault.
+        split: the canary's share of the traffic, 0 to 1, whatever its route says; None: the route is right.
     """
 
     errors: float = 0.0
@@ -85,6 +87,11 @@ class Fault:
     service: str = ""
     until: float = math.inf
     shared: bool = False
+    split: float | None = None
+
+    def active(self, service: str, at: float) -> bool:
+        """Whether a service has it so many seconds after the start."""
+        return self.after <= at < self.until and self.service in {"", service}
 
 
 @dataclass(slots=True)
@@ -125,6 +132,8 @@ class World:
         ready_after: seconds until a new pod is ready.
         seed: of all random numbers.
         goals: what the users of each goal are like, by its name.
+        sticky: users whom routes keep on their variant, some of them far more active than others; 0: each request is
+            split by itself. Each service has as many of its own.
     """
 
     spec: Spec
@@ -135,6 +144,7 @@ class World:
     ready_after: float = 5.0
     seed: int = 1
     goals: dict[str, GoalEffect] = field(default_factory=dict)
+    sticky: int = 0
     look_seconds: float = 0.0
     start: float = 1_700_000_000.0
     now: float = field(init=False)
@@ -148,6 +158,7 @@ class World:
     """Templates that were kept, by run and service."""
     _random: np.random.Generator = field(init=False)
     _users: GoalUsers = field(init=False)
+    _staying: dict[str, Staying] = field(init=False, default_factory=dict)
 
     def __post_init__(self) -> None:
         """Builds the Deployments."""
@@ -156,6 +167,8 @@ class World:
         self._random = np.random.default_rng(self.seed)
         self._users = GoalUsers(self.goals, self.seed, self.start)
         for service in self.spec.services:
+            if self.sticky and service.traffic.type != "Replicas":
+                self._staying[service.name] = Staying.drawn(self.sticky, (self.seed, 11, len(self._staying)))
             self.add(service.control.deployment, "old", self.replicas)
             if service.canary.patch is None:
                 self.add(canary_name(service), "new", 0)
@@ -229,6 +242,15 @@ class World:
             return self.status.weight / 100
         return canary / total if total else 0.0
 
+    def served(self, service: str) -> float:
+        """The canary's share of the requests, from 0 to 1: what the split comes to with its users and faults."""
+        share, at = self.share(service), self.now - self.start
+        wrong = next((each.split for each in self.faults if each.split is not None and each.active(service, at)), None)
+        if wrong is not None and 0 < share < 1:
+            return wrong
+        staying = self._staying.get(service)
+        return share if staying is None else staying.share(share)
+
     @property
     def _in_force(self) -> Spec:
         return record.in_force(self.spec, self.status, finalizer=self.finalizer) or self.spec
@@ -250,7 +272,7 @@ class World:
             return {}
         first = self.spec.services[0].name
         return {
-            goal.name: self._users.read(goal.name, self.now, partial(self.share, goal.service or first))
+            goal.name: self._users.read(goal.name, self.now, partial(self.served, goal.service or first))
             for goal in self.spec.goals
         }
 
@@ -352,7 +374,7 @@ class World:
     def _counts(self, name: str, at: float, seconds: float) -> ServiceCounts:
         pair = self._pairs[name]
         requests = int(self._random.poisson(self.traffic.rate * seconds))
-        canary = int(self._random.binomial(requests, self.share(name)))
+        canary = int(self._random.binomial(requests, self.served(name)))
         new_control = pair.control.template == "new"
         return ServiceCounts(
             control=self._variant(requests - canary, self._fault(name, at, new=new_control)),
@@ -361,11 +383,7 @@ class World:
 
     def _fault(self, name: str, at: float, *, new: bool) -> tuple[float, float]:
         """(error share, added latency) of a version at a time."""
-        active = [
-            each
-            for each in self.faults
-            if (new or each.shared) and each.after <= at < each.until and each.service in {"", name}
-        ]
+        active = [each for each in self.faults if (new or each.shared) and each.active(name, at)]
         share = 1 - (1 - self.traffic.errors) * math.prod(1 - each.errors for each in active)
         return share, sum(each.latency for each in active)
 

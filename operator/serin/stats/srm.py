@@ -91,7 +91,10 @@ class SampleRatio:
         version, *parts = record.split(" ")
         if version != VERSION or len(parts) != 5:  # noqa: PLR2004 - the fields of the state
             raise ValueError("not a record of a sample ratio of this version; its evidence starts anew")
-        return SampleRatio(int(parts[0]), int(parts[1]), *(float.fromhex(part) for part in parts[2:]))
+        control, canary, numbers = int(parts[0]), int(parts[1]), [float.fromhex(part) for part in parts[2:]]
+        if min(control, canary) < 0 or not (0 <= numbers[0] < 1 and all(map(math.isfinite, numbers))):
+            raise ValueError("the record of a sample ratio is damaged; its evidence starts anew")
+        return SampleRatio(control, canary, *numbers)
 
 
 @dataclass(frozen=True, slots=True)

@@ -89,8 +89,8 @@ def test_an_unreadable_record_is_the_default(record: str) -> None:
 def test_what_stays_when_evidence_starts_again() -> None:
     """Control rolled by somebody else takes the evidence away, not what is known of the noise."""
     found = with_history(STATUS, seen(a=history(0.3)))
-    both = msgspec.structs.replace(found, checkpoint={**found.checkpoint, "a/errorRate": "x", "a/samples": "1,2"})
-    assert set(histories(both.checkpoint)) == {"a/history"}
+    both = msgspec.structs.replace(found, checkpoint={**found.checkpoint, "a/errorRate": "x", "a/_samples": "1,2"})
+    assert set(histories(both.checkpoint)) == {"a/_history"}
 
 
 def test_the_record_is_small() -> None:

@@ -7,7 +7,7 @@ import msgspec
 import pytest
 
 from serin.api.names import APPROVE
-from serin.api.spec import Goal
+from serin.api.spec import Goal, HTTPRouteRef, Traffic
 from serin.api.status import GoalStatus, GuardrailStatus, Phase, ServiceStatus, Status, Step, VerdictName
 from serin.engine import rules, run
 from serin.engine.evidence import Counted, Failing
@@ -15,6 +15,7 @@ from serin.engine.goals import record as goal_record
 from serin.engine.observation import Observation, RouteReading, ServiceObservation, Workload
 from serin.engine.rules import HOLDS, ROLLS_BACK, STAYS, Case, Rule, first
 from serin.engine.wording import timestamp
+from serin.stats import SampleRatio
 from tests.unit.engine.worlds import spec
 
 NOW = 1_700_000_000.0
@@ -49,7 +50,7 @@ def _case() -> Case:
         verdict=VerdictName.HEALTHY,
         stage_seconds=120.0,
         services=tuple(ServiceStatus(name=each.name, guardrails=judged) for each in wanted.services),
-        checkpoint={f"{each.name}/samples": "500,500" for each in wanted.services},
+        checkpoint={f"{each.name}/_samples": "500,500" for each in wanted.services},
     )
     status = msgspec.structs.replace(status, run_id=run.run_id(wanted, status, seen))
     return Case(wanted, status, seen, _NOTHING, Phase.PROGRESSING, wanted.stages[0], NOW)
@@ -119,6 +120,15 @@ def _unread(case: Case) -> Case:
     return _status(goals=goals)(case)
 
 
+def _twisted(case: Case) -> Case:
+    """The last service has a route, which gave the canary nothing of 300,000 requests."""
+    *others, last = case.spec.services
+    routed = msgspec.structs.replace(last, traffic=Traffic(type="HTTPRoute", http_route=HTTPRouteRef(name="shop")))
+    record = SampleRatio(300_000, 0, 0.5, 0.0, 99.0).record()
+    case = _status(checkpoint={**case.status.checkpoint, f"{last.name}/_ratio": record})(case)
+    return _spec(services=(*others, routed))(case)
+
+
 _STUCK = dataclasses.replace(_workload("canary"), ready=3, deadline_exceeded=True, trouble="ImagePullBackOff")
 _UNJUDGED = (
     ServiceStatus(
@@ -155,6 +165,7 @@ RULES: list[tuple[Rule, Callable[[Case], Case], str, str]] = [
     ),
     (rules.no_measurement, _counted(unmeasured=("conversation: timeout",)), "NoMeasurement", "conversation: timeout"),
     (rules.no_measurement, _status(verdict=VerdictName.NO_DATA), "NoMeasurement", "the last look had no data"),
+    (rules.sample_ratio_mismatch, _twisted, "SampleRatioMismatch", "got 0% of 300,000 requests, 50% was intended"),
     (rules.stage_time, _status(stage_seconds=90.0), "StageRunning", "(35s left); 1,000 canary requests in this stage"),
     (rules.stage_samples, _stage(min_samples=3500), "NeedsSamples", "needs 3,500 requests of each variant, has 500"),
     (rules.enough_evidence, _status(verdict=VerdictName.INSUFFICIENT), "InsufficientTraffic", "fewer than 50"),
@@ -224,7 +235,7 @@ def test_order_of_the_chains() -> None:
             "canary_cannot_start",
             "canary_unserved",
         ],
-        ["paused", "no_control", "route_not_followed", "no_measurement"],
+        ["paused", "no_control", "route_not_followed", "no_measurement", "sample_ratio_mismatch"],
         [
             "stage_time",
             "stage_samples",
