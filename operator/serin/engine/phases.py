@@ -199,12 +199,12 @@ def rolling_back(case: Case) -> Outcome:
         return going
     ends_as = status.resumes_to or Phase.ROLLED_BACK
     begun = wording.unix(status.found_at)
-    again = f"kubectl serin retry {case.seen.name}"
     stop = "" if cause.endswith(".") else "."
+    template = ", with its old template," if status.stage in {"full", "bake"} else ""
     text = (
         f"Rolled back at {wording.clock(begun, case.now)}: {cause}{stop}"
-        f" Control has had 100% again since {wording.clock(case.now, case.now)}."
-        f" Correct the canary, or to try again: {again}"
+        f" Control{template} has had 100% again since {wording.clock(case.now, case.now)}."
+        f" {_what_next(status.reason, case.seen.name)}"
     )
     assert status.step is not None
     status = msgspec.structs.replace(
@@ -217,6 +217,16 @@ def rolling_back(case: Case) -> Outcome:
         checkpoint={},
     )
     return Outcome(msgspec.structs.replace(status, phase=ends_as, message=text), (), 0.5, status.summary)
+
+
+def _what_next(reason: str, name: str) -> str:
+    """What somebody does after a rollback."""
+    again = f"kubectl serin retry {name}"
+    return {
+        "Superseded": "The new run begins by itself",
+        "Aborted": f"To try again (spec.abort is set to false by it): {again}",
+        "CanaryDeleted": f"Create the canary's Deployment again (a new run), or where Serin makes it: {again}",
+    }.get(reason, f"Correct the canary: its new template is a new run. To try the same again: {again}")
 
 
 def ended(case: Case) -> Outcome:

@@ -36,8 +36,8 @@ def brief(name: str, evidence: Evidence) -> str:
     """What a table has room for: `4.9% of canary requests fail, control 0.2%`."""
     if name != LATENCY:
         what = "fail" if name == ERROR_RATE else f"are bad for {name}"
-        values = wording.share(evidence.canary_value), wording.share(evidence.control_value)
-        return f"{values[0]} of canary requests {what}, control {values[1]}"
+        bad = f"{wording.share(evidence.canary_value)} of canary requests {what}"
+        return f"{bad}, control {wording.share(evidence.control_value)}" if evidence.control_total else bad
     values = wording.milliseconds(evidence.canary_p95), wording.milliseconds(evidence.control_p95)
     if evidence.edge is None or not (evidence.canary_total and evidence.control_total):
         return f"canary's P95 is {values[0]}, control's {values[1]}"
@@ -59,10 +59,9 @@ def _summary(name: str, evidence: Evidence) -> str:
             f"control {wording.milliseconds(evidence.control_p95)} ({control_bad})"
         )
     else:
-        values = (
-            f"canary {wording.share(evidence.canary_value)} ({bad}), "
-            f"control {wording.share(evidence.control_value)} ({control_bad})"
-        )
+        control = f"control {wording.share(evidence.control_value)} ({control_bad})"
+        there = control if evidence.control_total else "no requests of control"
+        values = f"canary {wording.share(evidence.canary_value)} ({bad}), {there}"
     times = wording.ratio(evidence.ratio, evidence.ratio_low, evidence.ratio_high)
     by = "" if evidence.rule is Rule.NONE else f"; rule {evidence.rule}"
     return f"{values}{f'; {times}' if times else ''}{by}; evidence {wording.multiple(evidence.evidence)}x its limit"

@@ -83,8 +83,8 @@ class Stage:
             labels = {"app": "shop", "version": name, "serin.dev/variant": role}
             container = {"name": "main", "image": f"{name}:1"}
             template = {"metadata": {"labels": labels}, "spec": {"containers": [container]}}
-            spec = {"replicas": size, "selector": {"matchLabels": labels}, "template": template}
-            self.scene.create("apps/v1", "deployments", self.name, {"metadata": {"name": name}, "spec": spec})
+            made = {"replicas": size, "selector": {"matchLabels": labels}, "template": template}
+            self.scene.create("apps/v1", "deployments", self.name, {"metadata": {"name": name}, "spec": made})
             service = {"metadata": {"name": name}, "spec": {"selector": labels, "ports": [{"port": 80}]}}
             self.scene.create("v1", "services", self.name, service)
         refs = [{"name": "shop-next", "port": 80, "weight": 0}, {"name": "shop", "port": 80, "weight": 100}]

@@ -99,8 +99,10 @@ def test_conditions_carry_the_generation() -> None:
 
 
 def test_a_step_that_does_not_come_is_stalled() -> None:
-    """Ten minutes without the canary's pods are said as Stalled, with what it waits for."""
-    world = World(spec(), ready_after=1e9)
+    """Ten minutes without control's pods on the way back are said as Stalled, with what it waits for."""
+    world = World(spec())
+    reach(world, Phase.PROGRESSING, "canary")
+    world.ready_after, world.spec = 1e9, msgspec.structs.replace(world.spec, abort=True)
     run(world, 1200)
     stalled = next(each for each in world.status.conditions if each.type == "Stalled")
     assert stalled.status == "True"
