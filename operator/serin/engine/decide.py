@@ -12,7 +12,7 @@ import msgspec
 from serin.api.names import APPROVE
 from serin.api.spec import InvalidSpecError, Spec
 from serin.api.status import TERMINAL, Phase, ServiceStatus, Status, VerdictName
-from serin.engine import phases, record, run
+from serin.engine import phases, record, run, sample_ratio
 from serin.engine.conditions import significant, with_conditions, with_note, with_transition
 from serin.engine.decision import AddFinalizer, Decision, EventNote, RemoveFinalizer
 from serin.engine.evidence import Counted, count_looks, worst
@@ -66,6 +66,8 @@ def decide(spec: Spec | InvalidSpecError, status: Status, observation: Observati
     observation = _fresh(status, observation)
     status, counted = _count(spec, status, observation)
     status = judging.count(spec, status, observation)
+    status = sample_ratio.count_users(spec, status, observation)
+    status = sample_ratio.shown(spec, sample_ratio.with_acceptance(spec, status, observation))
     position = run.position(status)
     case = Case(spec, status, observation, counted, position, run.stage_of(spec, status), now, replaced)
     outcome = phases.deleting(case) if observation.deleting else _PHASES[position](case)
@@ -161,7 +163,7 @@ def _count(spec: Spec, status: Status, seen: Observation) -> tuple[Status, Count
         msgspec.structs.replace(each, guardrails=counted.guardrails.get(each.name, each.guardrails))
         for each in status.services
     )
-    frozen = spec.paused
+    frozen = spec.paused or sample_ratio.holds(spec, status) is not None
     status = msgspec.structs.replace(
         status,
         checkpoint=counted.checkpoint,
@@ -171,7 +173,7 @@ def _count(spec: Spec, status: Status, seen: Observation) -> tuple[Status, Count
         stage_seconds=status.stage_seconds + (0.0 if frozen else counted.measured_seconds),
         verdict=_joint(counted, services),
     )
-    return status, counted
+    return sample_ratio.count_requests(spec, status, looks, counted.counted_until), counted
 
 
 def _joint(counted: Counted, services: tuple[ServiceStatus, ...]) -> VerdictName:
@@ -204,6 +206,7 @@ def _finished(
         measured=measured,
         routed=after.step is None or after.step.done,
         stalled=stalled,
+        split=sample_ratio.condition(case.spec, before, after),
         now=case.now,
     )
     acts = outcome.acts
@@ -234,7 +237,8 @@ def _unreadable(error: InvalidSpecError, before: Status, seen: Observation, now:
         summary=brief(str(error)),
     )
     after, events = with_transition(before, after, now)
-    after = with_conditions(before, after, accepted=False, measured=None, routed=True, stalled="", now=now)
+    said = sample_ratio.said_before(before)
+    after = with_conditions(before, after, accepted=False, measured=None, routed=True, stalled="", now=now, split=said)
     return Decision(after, (), events, 60.0, significant(before, after))
 
 
