@@ -11,7 +11,7 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -46,12 +46,13 @@ class Envoy:
     admin: int
     routes: Path
     headers: Sequence[str]
+    clusters: Sequence[str] = VARIANTS
 
     def split(self, *weights: int, sticky: bool = True) -> None:
         """Give canary and control these weights, and wait until the proxy has them."""
         before = self._updates()
         beside = self.routes.with_suffix(".new")
-        beside.write_text(json.dumps(_routes(weights, self.headers if sticky else ())))
+        beside.write_text(json.dumps(_routes(self.clusters, weights, self.headers if sticky else ())))
         shutil.move(beside, self.routes)
         deadline = time.monotonic() + 10
         while self._updates() == before:
@@ -91,8 +92,8 @@ def _address(port: int) -> dict[str, Any]:
     return {"socket_address": {"address": "127.0.0.1", "port_value": port}}
 
 
-def _routes(weights: Sequence[int], headers: Sequence[str]) -> dict[str, Any]:
-    clusters = [{"name": name, "weight": weight} for name, weight in zip(VARIANTS, weights, strict=True)]
+def _routes(names: Sequence[str], weights: Sequence[int], headers: Sequence[str]) -> dict[str, Any]:
+    clusters = [{"name": name, "weight": weight} for name, weight in zip(names, weights, strict=True)]
     route: dict[str, Any] = {"weighted_clusters": {"clusters": clusters}}
     if headers:
         route["weighted_clusters"]["use_hash_policy"] = True
@@ -105,13 +106,14 @@ def _routes(weights: Sequence[int], headers: Sequence[str]) -> dict[str, Any]:
     }
 
 
-def _config(folder: Path, ports: dict[str, int], early: dict[str, str]) -> dict[str, Any]:
+def _config(
+    folder: Path, ports: dict[str, int], early: dict[str, str], upstreams: Mapping[str, int], stats: dict[str, Any]
+) -> dict[str, Any]:
     source = {"path_config_source": {"path": str(folder / "routes.json")}, "resource_api_version": "V3"}
     listeners = [
         _listener("main", ports["main"], {"rds": {"route_config_name": "main", "config_source": source}}, early)
     ]
-    clusters = []
-    for name in VARIANTS:
+    for name in VARIANTS if upstreams.keys() == set(VARIANTS) else ():
         answer = {"status": 200, "body": {"inline_string": name}}
         host = {
             "name": name,
@@ -119,28 +121,46 @@ def _config(folder: Path, ports: dict[str, int], early: dict[str, str]) -> dict[
             "routes": [{"match": {"prefix": "/"}, "direct_response": answer}],
         }
         listeners.append(_listener(name, ports[name], {"route_config": {"virtual_hosts": [host]}}, {}))
-        endpoint = {"endpoint": {"address": _address(ports[name])}}
+    clusters = []
+    for name, port in upstreams.items():
+        endpoint = {"endpoint": {"address": _address(port)}}
         load = {"cluster_name": name, "endpoints": [{"lb_endpoints": [endpoint]}]}
         clusters.append({"name": name, "type": "STATIC", "connect_timeout": "2s", "load_assignment": load})
     return {
         "node": {"id": "test", "cluster": "test"},
         "admin": {"address": _address(ports["admin"])},
+        "stats_config": stats,
         "static_resources": {"listeners": listeners, "clusters": clusters},
     }
 
 
 @contextlib.contextmanager
-def envoy(folder: Path, headers: Sequence[str], salts: dict[str, str] | None = None) -> Iterator[Envoy]:
-    """Run Envoy until the context ends; it hashes `headers` and sets `salts` itself."""
+def envoy(
+    folder: Path,
+    headers: Sequence[str],
+    salts: dict[str, str] | None = None,
+    upstreams: Mapping[str, int] | None = None,
+    stats: dict[str, Any] | None = None,
+) -> Iterator[Envoy]:
+    """Run Envoy until the context ends; it hashes `headers` and sets `salts` itself.
+
+    Args:
+        folder: for its files.
+        headers: what it hashes.
+        salts: headers that it sets.
+        upstreams: the ports of canary and control by the names of their clusters; None: two that answer their names.
+        stats: `stats_config` of its bootstrap.
+    """
     ports = {name: free_port() for name in ("main", "admin", *VARIANTS)}
-    (folder / "routes.json").write_text(json.dumps(_routes((0, 100), headers)))
-    (folder / "envoy.json").write_text(json.dumps(_config(folder, ports, salts or {})))
+    leads = upstreams or {name: ports[name] for name in VARIANTS}
+    (folder / "routes.json").write_text(json.dumps(_routes(tuple(leads), (0, 100), headers)))
+    (folder / "envoy.json").write_text(json.dumps(_config(folder, ports, salts or {}, leads, stats or {})))
     command = [str(program()), "-c", str(folder / "envoy.json"), "--concurrency", "1", "--use-dynamic-base-id"]
     with (folder / "envoy.log").open("wb") as log:
         process = subprocess.Popen([*command, "--log-level", "warn"], stdout=log, stderr=log)
     try:
         _ready(process, ports["admin"], folder / "envoy.log")
-        yield Envoy(ports["main"], ports["admin"], folder / "routes.json", headers)
+        yield Envoy(ports["main"], ports["admin"], folder / "routes.json", headers, tuple(leads))
     finally:
         process.terminate()
         try:

@@ -143,7 +143,8 @@ async def _nearest(source: MetricsSource, target: Target) -> str:
         wanted = {each[index] for each in target.control}
         if not wanted & set(found):
             seen = ", ".join(each or "(no such label)" for each in found[:_SHOWN])
-            return f"it has {label}: {seen}. {names.absent.capitalize()} Label names go into metrics.labels"
+            hint = names.absent[:1].upper() + names.absent[1:]
+            return f"it has {label}: {seen}. {hint} Label names go into metrics.labels"
         narrow.append(queries.one_of(label, wanted))
     return names.absent
 
