@@ -88,7 +88,7 @@ def _asked(options: argparse.Namespace) -> Spec:
     """The experiment, when it and the options make sense."""
     spec = read_experiment(options.file)
     if options.prometheus:
-        spec = msgspec.structs.replace(spec, prometheus=_elsewhere(spec, options.prometheus))
+        spec = msgspec.structs.replace(spec, prometheus=_elsewhere(options.prometheus))
     for problem in goal_problems(spec):
         raise InvalidSpecError(problem.message)
     unknown = sorted(set(options.sd) - {"", *(goal.name for goal in spec.goals)})
@@ -181,10 +181,10 @@ def _warnings(spec: Spec, known: Figures, goals: tuple[GoalPlan, ...], delays: D
     return found
 
 
-def _elsewhere(spec: Spec, address: str) -> PrometheusRef:
+def _elsewhere(address: str) -> PrometheusRef:
     try:
-        given = {"address": address}
-        return msgspec.convert({**msgspec.to_builtins(spec.prometheus), **given}, PrometheusRef)
+        # What the spec's address is shown and trusted by is not for another one.
+        return msgspec.convert({"address": address}, PrometheusRef)
     except msgspec.ValidationError:
         raise InvalidSpecError(f"--prometheus {address}: write it like http://127.0.0.1:9090") from None
 

@@ -120,15 +120,22 @@ def _below(edge: float, shape: Traffic) -> float:
 
 
 async def _measured(source_of: Any, spec: Spec, namespace: str, said: Figures) -> Figures:
+    from serin.metrics.presets import needs_leads  # noqa: PLC0415 - as above
+
     source: MetricsSource = source_of(timeout=_TIMEOUT)
     notes: list[str] = []
     try:
-        answer = await source.instant(spec.prometheus, "vector(1)")
+        answer = await source.instant(spec.prometheus, "vector(1)", namespace=namespace)
         if isinstance(answer, Unmeasured):
             return replace(said, notes=(f"{answer.message}; --prometheus names another address",))
         services = dict(said.services)
         for service in spec.services:
             if said.services[service.name].rate is None:
+                preset = (service.metrics or spec.metrics).preset
+                if needs_leads(service.metrics or spec.metrics):
+                    text = f"metrics.preset {preset} goes by the route, which the operator reads"
+                    notes.append(f"{service.name}: {text}: give --requests-per-second")
+                    continue
                 found = await _service(source, spec, service, namespace)
                 if found is None:
                     notes.append(f"{service.name}: Prometheus has no requests of control in namespace {namespace}")

@@ -57,14 +57,16 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         yield found
 
 
-def planned(folder: Path, capsys: pytest.CaptureFixture[str], *arguments: str, name: str = "shop") -> dict[str, Any]:
+def planned(
+    folder: Path, capsys: pytest.CaptureFixture[str], *arguments: str, name: str = "shop", **spec: Any
+) -> dict[str, Any]:
     """Return the plan of an experiment on one service, whose namespace is in the file."""
     service = {"name": name, "control": {"deployment": "shop"}, "canary": {"deployment": "shop-next"}}
     goal = {"name": "satisfaction", "minimumEffect": 0.1}
     body = {
         "kind": "CanaryExperiment",
         "metadata": {"namespace": "ns"},
-        "spec": {"services": [service], "goals": [goal]},
+        "spec": {"services": [service], "goals": [goal], **spec},
     }
     (folder / "x.yaml").write_text(yaml.safe_dump(body))
     main(["plan", "-f", str(folder / "x.yaml"), "--output", "json", "--runs", "5", *arguments])
@@ -104,3 +106,16 @@ def test_nothing_measured(address: str, tmp_path: Path, capsys: pytest.CaptureFi
     plan = planned(tmp_path, capsys, *given, name="nobody")
     assert plan["notes"] == ["nobody: Prometheus has no requests of control in namespace ns"]
     assert plan["traffic"]["nobody"]["requestsPerSecond"] is None
+
+
+def test_what_the_operator_alone_reads(address: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A route's places and Secrets are the cluster's: the plan says so; another address is asked without the Secrets."""
+    closed = {"prometheus": {"address": address, "bearerTokenFrom": {"name": "s", "key": "k"}}}
+    (note,) = planned(tmp_path, capsys, "--users-per-day", "500", **closed)["notes"]
+    assert "Secret ns/s is read by the operator alone, in the cluster; --prometheus names another" in note
+    assert planned(tmp_path, capsys, "--prometheus", address, **closed)["notes"] == []
+    (note,) = planned(tmp_path, capsys, "--prometheus", address, metrics={"preset": "EnvoyGateway"})["notes"]
+    assert (
+        note
+        == "shop: metrics.preset EnvoyGateway goes by the route, which the operator reads: give --requests-per-second"
+    )
