@@ -109,7 +109,7 @@ def test_nothing_measured(address: str, tmp_path: Path, capsys: pytest.CaptureFi
 
 
 def test_what_the_operator_alone_reads(address: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """A route's places and Secrets are the cluster's: the plan says so; another address is asked without the Secrets."""
+    """A route's places and Secrets are the cluster's, and the plan says so; another address is asked without them."""
     closed = {"prometheus": {"address": address, "bearerTokenFrom": {"name": "s", "key": "k"}}}
     (note,) = planned(tmp_path, capsys, "--users-per-day", "500", **closed)["notes"]
     assert "Secret ns/s is read by the operator alone, in the cluster; --prometheus names another" in note
