@@ -90,6 +90,8 @@ class GuardrailStatus(_Struct, frozen=True):
     canary_requests: int = 0
     control_requests: int = 0
     ratio: str = ""
+    effect: str = ""
+    """How large the difference is, for people; nothing is decided by it."""
     evidence: str = ""
 
 

@@ -5,6 +5,7 @@ from typing import Final
 from serin.api.status import GuardrailStatus
 from serin.engine import wording
 from serin.stats import Evidence, Rule
+from serin.stats.goals import cohen_h, risk_difference
 
 ERROR_RATE: Final = "errorRate"
 LATENCY: Final = "latencyP95"
@@ -23,8 +24,27 @@ def shown(name: str, evidence: Evidence) -> GuardrailStatus:
         canary_requests=evidence.canary_total,
         control_requests=evidence.control_total,
         ratio=wording.ratio(evidence.ratio, evidence.ratio_low, evidence.ratio_high),
+        effect=effect(name, evidence),
         evidence=wording.multiple(evidence.evidence),
     )
+
+
+def effect(name: str, evidence: Evidence) -> str:
+    """How large the difference is: `+4.7 points [3.7, 6.1], h +0.35`, for latency behind the change of P95.
+
+    The interval is that of a single look, which the ratio's is not; neither decides.
+    """
+    counts = evidence.control_bad, evidence.control_total, evidence.canary_bad, evidence.canary_total
+    parts = []
+    if name == LATENCY and evidence.canary_p95 is not None and evidence.control_p95 is not None:
+        change = evidence.canary_p95 - evidence.control_p95
+        parts.append(f"P95 {'-' if change < 0 else '+'}{wording.milliseconds(abs(change))}")
+    if counts[1] and counts[3] and (name != LATENCY or evidence.edge is not None):
+        found = risk_difference(*counts)
+        h = cohen_h(counts[0] / counts[1], counts[2] / counts[3])
+        ends = f"[{wording.bound(100 * found.low)}, {wording.bound(100 * found.high)}]"
+        parts.append(f"{100 * found.difference:+.2g} points {ends}, h {h:+.2g}")
+    return "; ".join(parts)
 
 
 def rule(evidence: Evidence) -> str:

@@ -5,7 +5,7 @@ import math
 
 import pytest
 
-from serin.cli.faults import EXAMPLE, parse_fault
+from serin.cli.faults import EXAMPLE, SPLIT, parse_fault
 from serin.engine.world import Fault
 
 
@@ -15,6 +15,8 @@ from serin.engine.world import Fault
         ("errors=5%", Fault(errors=0.05)),
         ("latency=60ms, from=6h", Fault(latency=0.06, after=21600)),
         ("errors=1%,from=1h,until=90m,on=both", Fault(errors=0.01, after=3600, until=5400, shared=True)),
+        (SPLIT, Fault(split=0.2, after=21600)),
+        ("split=0%", Fault(split=0.0)),
         (EXAMPLE, Fault(0.05, 0.06, 21600, "recommendation", 28800)),
     ],
 )
@@ -32,7 +34,7 @@ def test_what_is_written(text: str, fault: Fault) -> None:
         ("latency=60", "like 30s"),
         ("errors=5%,on=all", "on=canary or on=both"),
         ("errors=5%,colour=red", "there is no colour"),
-        ("from=6h", "neither errors nor latency"),
+        ("from=6h", "neither errors nor latency nor split"),
         ("errors=5%,from=2h,until=1h", "until must be later"),
     ],
 )

@@ -44,6 +44,29 @@ def test_exit_codes(
     assert says in capsys.readouterr().out
 
 
+def test_a_route_that_splits_otherwise(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """4, held in the first stage; the table has what was observed and intended. Users who stay are no such thing."""
+    path = tmp_path / "routed.yaml"
+    path.write_text(
+        GOOD.replace(
+            "canary: {deployment: b}}", "canary: {deployment: b}, traffic: {type: HTTPRoute, httpRoute: {name: a}}}"
+        )
+    )
+    assert main(["simulate", "-f", str(path), "--rps", "500", "--fault", "split=90%"]) == 4
+    out = capsys.readouterr().out
+    assert "SampleRatioMismatch" in out
+    assert "a sample ratio" in out
+    (row,) = [line.split() for line in out.splitlines() if line.startswith("a ") and " requests " in line]
+    assert row[2] == "10%"
+    assert main(["simulate", "-f", str(path), "--rps", "500", "--sticky-users", "1000"]) == 0
+
+
+def test_a_split_of_pods_is_not_tested(experiment: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """2: a fault that nothing could find would look like good news."""
+    assert main(["simulate", "-f", experiment, "--fault", "split=90%"]) == 2
+    assert "split by a route" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("text", "says"),
     [

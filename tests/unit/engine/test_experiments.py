@@ -10,6 +10,7 @@ from serin.api.spec import InvalidSpecError
 from serin.api.status import TERMINAL, Phase, Status, parse_status, status_to_json
 from serin.engine.decide import decide
 from serin.engine.decision import KeepTemplate, PromoteTemplate, RemoveCanary, RestoreTemplate, Shift
+from serin.engine.evidence import samples
 from serin.engine.observation import Problem
 from serin.engine.world import Fault, Traffic, World
 from tests.unit.engine.worlds import SERVICES, reach, run, spec
@@ -288,3 +289,17 @@ def test_quiet_look_is_not_significant() -> None:
     assert not decision.significant
     assert not decision.events
     assert not any(isinstance(act, Shift) for act in decision.acts)
+
+
+@pytest.mark.parametrize("name", ["samples", "history", "ratio", "srm", "record"])
+def test_a_guardrail_may_have_any_name(name: str) -> None:
+    """A name that a user gives to a guardrail meets none that the checkpoint has beside it."""
+    custom = [{"name": name, "good": "good", "total": "total", "max": "1%"}]
+    world = World(spec(guardrails={"custom": custom}, stages=[{"name": "canary", "weight": 10, "duration": "1m"}]))
+    reach(world, Phase.PROGRESSING, "canary")
+    for _ in range(4):
+        world.now += 10
+        world.look()
+    assert f"recommendation/{name}" in world.status.checkpoint
+    assert samples(world.status.checkpoint, "recommendation")[1] > 0
+    assert {each.name for each in world.status.services[0].guardrails} == {"errorRate", "latencyP95", name}

@@ -17,7 +17,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition,
 from serin.api.names import APPROVE, RETRY
 from serin.api.spec import InvalidSpecError, Spec
 from serin.api.status import TERMINAL, Phase, Status, parse_status, status_to_json
-from serin.engine import run
+from serin.engine import run, sample_ratio
 from serin.engine.decide import decide
 from serin.engine.decision import (
     AddFinalizer,
@@ -35,6 +35,8 @@ from tests.unit.engine.worlds import SERVICES, spec
 _BACK: Final = frozenset({Phase.ROLLING_BACK, Phase.ROLLED_BACK, Phase.FAILED})
 _SIZE: Final = 20
 _PATCH: Final = {"name": "a", "control": {"deployment": "a"}, "canary": {"patch": {"spec": {}}}}
+_ROUTED: Final = {**SERVICES[0], "traffic": {"type": "HTTPRoute", "httpRoute": {"name": "shop"}}}
+_TWISTED: Final = Fault(split=0.9)
 _NUMBER: Final = re.compile(r"\d[\d,]*\.?\d*(?:e[+-]?\d+)?")
 
 
@@ -59,11 +61,13 @@ class Interleavings(RuleBasedStateMachine):
         self.retries = 0
 
     @initialize(
-        services=st.sampled_from([SERVICES, [SERVICES[0], _PATCH]]),
+        services=st.sampled_from([SERVICES, [SERVICES[0], _PATCH], [_ROUTED, SERVICES[1]]]),
         approval=st.sampled_from(["Automatic", "Automatic", "Manual"]),
         mode=st.sampled_from(["Template", "Template", "TrafficOnly"]),
         bake=st.sampled_from(["0s", "1m", "5m"]),
-        fault=st.sampled_from([None, None, Fault(errors=0.3), Fault(errors=0.3, after=500), Fault(latency=0.1)]),
+        fault=st.sampled_from(
+            [None, None, Fault(errors=0.3), Fault(errors=0.3, after=500), Fault(latency=0.1), _TWISTED]
+        ),
         seed=st.integers(0, 1000),
     )
     def begin(self, services: list[Any], approval: str, mode: str, bake: str, fault: Fault | None, seed: int) -> None:
@@ -119,10 +123,10 @@ class Interleavings(RuleBasedStateMachine):
         """Somebody aborts, or takes it back."""
         self.world.spec = msgspec.structs.replace(self.world.spec, abort=abort)
 
-    @rule()
-    def approve(self) -> None:
-        """Somebody approves."""
-        self.world.annotations[APPROVE] = "ab"
+    @rule(what=st.sampled_from(["ab", "ab", "canary/srm", "ab/srm"]))
+    def approve(self, what: str) -> None:
+        """Somebody approves the promotion, or a split that is not the intended one."""
+        self.world.annotations[APPROVE] = what
 
     @rule()
     def retry(self) -> None:
@@ -188,6 +192,7 @@ class Interleavings(RuleBasedStateMachine):
         if forward:
             assert not self.memory_unmeasured, f"{before.stage} ended without a measurement"
             assert not self.world.spec.paused, "no step forward while paused"
+            assert sample_ratio.holds(self.world.spec, before) is None, "no step forward on a split that is wrong"
             self.memory_unmeasured = False
 
     def _weights(self, status: Status) -> None:
@@ -199,6 +204,7 @@ class Interleavings(RuleBasedStateMachine):
             assert status.weight == stage.weight
         if position in {Phase.PENDING, Phase.PREPARING, *_BACK}:
             assert status.weight == 0
+        assert status.phase not in _BACK or status.reason != "SampleRatioMismatch", "a wrong split rolls nothing back"
         if not self.disturbed:
             for name, pair in self.world._pairs.items():
                 pods = pair.control.replicas + (pair.canary.replicas if pair.canary else 0)
@@ -264,7 +270,9 @@ class Interleavings(RuleBasedStateMachine):
         for _ in range(500):
             if self.gone:
                 break
-            self.world.annotations[APPROVE] = f"ab/{self.world.status.run_id}"
+            status = self.world.status
+            what = f"{status.stage}/srm" if status.reason == "SampleRatioMismatch" else "ab"
+            self.world.annotations[APPROVE] = f"{what}/{status.run_id}"
             self._keep(decision := self._decide(), acts=None)
             if decision.status.phase in TERMINAL and not decision.acts and not self.world.deleting:
                 break

@@ -1,12 +1,20 @@
 """What a reader sees of a verdict: the edge that decided, and no number that says nothing."""
 
 from math import inf
+from typing import Any
 
 import pytest
 
+from serin.api.spec import Goal, Spec
 from serin.api.status import Phase
 from serin.engine import wording
+from serin.engine.goals.schedule import rule_of, schedule
+from serin.engine.goals.wording import Look, judged
+from serin.engine.shown import effect, shown
 from serin.engine.world import Fault, World
+from serin.stats import Evidence, Rule, Verdict
+from serin.stats.goals import Moments, judge_goal, welch
+from tests.unit.engine.test_machine import significant_digits
 from tests.unit.engine.worlds import run, spec
 
 
@@ -61,3 +69,68 @@ def test_which_guardrail_waits_for_traffic_is_said() -> None:
     status = run(world, 600)
     assert status.reason == "InsufficientTraffic"
     assert "recommendation: errorRate on " in status.message
+
+
+def _evidence(**changes: Any) -> Evidence:
+    """58 of 1,184 canary requests bad, 47 of control's 22,511."""
+    counts = {"control_bad": 47, "control_total": 22_511, "canary_bad": 58, "canary_total": 1_184}
+    values: dict[str, Any] = {"control_value": 0.0021, "canary_value": 0.049, "ratio": 24.0, "ratio_low": 11.0}
+    values |= {"verdict": Verdict.FAILING, "rule": Rule.WORSE_THAN_CONTROL, "ratio_high": 51.0, "evidence": 31.0}
+    values |= {"reason": "", "control_p95": None, "canary_p95": None, "edge": None, "phi": 1.0}
+    return Evidence(**{**values, **counts, **changes})
+
+
+@pytest.mark.parametrize(
+    ("name", "changes", "text"),
+    [
+        ("errorRate", {}, "+4.7 points [3.6, 6.1], h +0.35"),
+        ("checkout", {"canary_bad": 0, "control_bad": 1000}, "-4.4 points [-4.7, -4], h -0.42"),
+        ("errorRate", {"canary_bad": 0, "control_bad": 0}, "+0 points [-0.017, 0.32], h +0"),
+        ("errorRate", {"canary_bad": 0, "canary_total": 0}, ""),
+        (
+            "latencyP95",
+            {"control_p95": 0.12, "canary_p95": 0.131, "edge": 0.15},
+            "P95 +11ms; +4.7 points [3.6, 6.1], h +0.35",
+        ),
+        ("latencyP95", {"control_p95": 0.12, "canary_p95": 0.1195}, "P95 -0.5ms"),
+        ("latencyP95", {}, ""),
+    ],
+)
+def test_effect_sizes(name: str, changes: dict[str, Any], text: str) -> None:
+    """The risk difference with Newcombe's interval and Cohen's h, in a few words; nothing where nothing was served."""
+    assert effect(name, _evidence(**changes)) == text
+    assert significant_digits(text) <= 4
+    assert shown(name, _evidence(**changes)).effect == text
+
+
+def test_effect_sizes_reach_the_status() -> None:
+    """Every guardrail that was judged on both versions has them, healthy ones too."""
+    status = run(World(spec(stages=[{"name": "canary", "weight": 10, "duration": "2m"}])))
+    for service in status.services:
+        for each in service.guardrails:
+            assert "points [" in each.effect
+            assert ", h " in each.effect
+            assert len(each.effect) < 70
+
+
+def test_the_effect_of_a_goal_that_is_a_share() -> None:
+    """Values of 0 and 1 have Cohen's h beside d; others have d alone."""
+    plan = schedule(parse_goals())
+    assert plan is not None
+    for squares, has in ((400.0, True), (500.0, False)):
+        comparison = welch(Moments(1000, 400.0, 400.0), Moments(1000, 460.0, squares + 60))
+        assert comparison is not None
+        judgement = judge_goal(rule_of(plan_goal()), comparison, 2.0, 2.0)
+        shown_goal = judged(plan_goal(), plan, comparison, judgement, Look(1, 2.0))
+        assert (", h +0.12;" in shown_goal.effect) == has
+        assert shown_goal.effect.startswith("d +0.1")
+
+
+def parse_goals() -> Spec:
+    """One goal in the second stage."""
+    return spec(goals=[{"name": "done", "service": "conversation", "minimumEffect": 0.1}])
+
+
+def plan_goal() -> Goal:
+    """That goal."""
+    return parse_goals().goals[0]

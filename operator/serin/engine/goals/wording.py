@@ -11,7 +11,7 @@ import msgspec
 from serin.api.status import GoalStatus
 from serin.engine import wording
 from serin.engine.goals.schedule import rule_of
-from serin.stats.goals import GoalVerdict, common_language, reweighted, segments, users_that_decide
+from serin.stats.goals import GoalVerdict, cohen_h, common_language, reweighted, segments, users_that_decide
 
 if TYPE_CHECKING:
     from serin.api.spec import Goal
@@ -69,7 +69,8 @@ def judged(goal: Goal, plan: Schedule, comparison: Comparison, judgement: GoalJu
         share = f"{signed(100 * comparison.relative)}% [{low}, {high}]"
     control, canary = comparison.control, comparison.canary
     higher = common_language(control.mean, control.variance, canary.mean, canary.variance)
-    effect = f"d {signed(comparison.cohen_d)} (users); a canary user is higher with probability {number(higher, 2)}"
+    sizes = f"d {signed(comparison.cohen_d)} (users){_share_effect(control, canary)}"
+    effect = f"{sizes}; a canary user is higher with probability {number(higher, 2)}"
     return GoalStatus(
         name=goal.name,
         verdict=str(judgement.verdict),
@@ -79,6 +80,13 @@ def judged(goal: Goal, plan: Schedule, comparison: Comparison, judgement: GoalJu
         effect=effect,
         looks=f"{look.index} of {plan.looks}",
     )
+
+
+def _share_effect(control: Moments, canary: Moments) -> str:
+    """Cohen's h of a goal that is a share: its users' values are 0 or 1, so their squares are themselves."""
+    if any(each.total != each.squares or not 0 <= each.mean <= 1 for each in (control, canary)):
+        return ""
+    return f", h {signed(cohen_h(control.mean, canary.mean))}"
 
 
 def shown(plan: Schedule, record: GoalRecord, reading: GoalReading, before: GoalStatus, note: str) -> GoalStatus:
