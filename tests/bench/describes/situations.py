@@ -176,10 +176,10 @@ SITUATIONS: Final[tuple[Situation, ...]] = (
         ((counting, serves("canary", slow=0.3)),),
     ),
     Situation(
-        "rolled back on the SLA (max): 4 % of the canary's requests fail, more than max 1 %; control has 0.6 %",
+        "rolled back on the SLA (max): 9 % of the canary's requests fail, more than max 1 %; control has 0.9 %",
         begun(
-            serves("control", errors=0.006),
-            serves("canary", errors=0.04),
+            serves("control", errors=0.009),
+            serves("canary", errors=0.09),
             guardrails={"errorRate": {"warn": "0.5%", "max": "1%", "worseThanControl": "1000%"}},
         ),
         phase("RolledBack"),

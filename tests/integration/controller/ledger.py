@@ -27,7 +27,7 @@ class Row:
     rolled_back: list[str] = field(default_factory=list)
     promoted: list[str] = field(default_factory=list)
     repeated: list[str] = field(default_factory=list)
-    seconds: float | None = None
+    seconds: float = 0.0
 
     @property
     def wrong(self) -> list[str]:
@@ -40,14 +40,15 @@ def show(title: str, rows: Sequence[Row]) -> None:
     made = Table(title=title, title_justify="left", show_lines=True)
     for heading in ("FAULT", "TRIED", "WHAT THE OPERATOR SAID"):
         made.add_column(heading, overflow="fold")
-    for heading in ("HEALTHY\nROLLED BACK", "PROMOTED WITHOUT\nEVIDENCE", "ACTS\nREPEATED"):
+    headings = ("WELL\nAFTER", "HEALTHY\nROLLED BACK", "PROMOTED WITHOUT\nEVIDENCE", "ACTS\nREPEATED")
+    for heading in headings:
         made.add_column(heading, justify="right")
     for row in rows:
         numbers = [str(len(each)) for each in (row.rolled_back, row.promoted, row.repeated)]
-        made.add_row(row.fault, row.tried, row.said, *numbers)
+        made.add_row(row.fault, row.tried, row.said, f"{row.seconds:.0f} s", *numbers)
     totals = [
         str(sum(len(each) for each in part))
         for part in zip(*((r.rolled_back, r.promoted, r.repeated) for r in rows), strict=True)
     ]
-    made.add_row(f"{len(rows)} faults", "", "", *totals, end_section=True)
+    made.add_row(f"{len(rows)} faults", "", "", "", *totals, end_section=True)
     Console(width=150, highlight=False).print("\n", made)

@@ -20,7 +20,7 @@ import pytest
 from tests.integration.controller.ledger import show
 from tests.integration.controller.process import Cluster, cluster_of
 from tests.integration.controller.scene import Scene
-from tests.integration.controller.trial import Trial, judged, wrong_end
+from tests.integration.controller.trial import Trial, judged, whole, wrong_end
 from tests.integration.proxy import Fault, hangs, passes, refuses, watches_expire
 
 _WHOLE: Final = os.environ.get("FAULTS", "") == "whole"
@@ -110,6 +110,7 @@ def test_faults_of_the_api_server_and_of_the_process(scene: Scene, place: Cluste
     with ThreadPoolExecutor(_AT_ONCE) as executor:
         for each in [executor.submit(trial.run) for trial in found]:
             each.result()
+    assert whole(found[0])
     rows = [judged(trial, found[0]) for trial in found[1:]]
     show(f"Faults of the API server and of the operator: {time.monotonic() - begun:.0f} s", rows)
     wrong = [each for row in rows for each in row.wrong] + [each for trial in found for each in wrong_end(trial)]

@@ -11,6 +11,7 @@ import asyncio
 import contextlib
 import heapq
 import json
+import logging
 import time
 from collections import Counter, defaultdict
 from collections.abc import Iterator
@@ -20,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import structlog
 from aiohttp import web
 
 from serin.api.names import API_VERSION, PLURAL
@@ -268,6 +270,7 @@ async def test_an_hour_without_measurements(
     scene: Scene, proxies: dict[str, Proxy], start: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Healthy ones hold and go on, nobody steps forward, a bad one goes back when it is seen, an abort at once."""
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR))  # the table is what counts
     await asyncio.to_thread(_prepare, scene, proxies)
     clock = Clock(start)
     monkeypatch.setattr(reconcile, "time", clock)
@@ -320,6 +323,7 @@ def _judged(
     """What must not have happened under one fault."""
     names = {kind: _namespace(fault, kind) for kind in _kinds(fault)}
     row = Row(f"Prometheus: {fault}", f"{len(names)} experiments, 1 h", middle[names["due"]]["message"])
+    row.seconds = unix(after[names["bad"]].get("foundAt", "")) - (start + BEGINS + LASTS)
     for kind in names.keys() - {"bad", "aborted"}:
         for each in after[names[kind]]["transitions"]:
             if each["to"] in {"RollingBack", "RolledBack", "Failed"}:

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+import msgspec
 import yaml
 
 from serin.api.names import API_VERSION, PLURAL
@@ -94,6 +95,18 @@ class Supervised:
     def log(self) -> str:
         """What all of its processes have said."""
         return "".join(each.log.read_text() for each in self.runs)
+
+    @property
+    def complaints(self) -> str:
+        """What they have warned of, and how often; the longest first of what was said most."""
+        found: Counter[str] = Counter()
+        for row in self.log.splitlines():
+            said = msgspec.json.decode(row) if row.startswith("{") else {}
+            if said.get("level") in {"warning", "error"}:
+                found[f"{said['event']}{': ' if said.get('error') else ''}{said.get('error', '')}"[:110]] += 1
+        texts = [f"{text} ({count}x)" for text, count in found.most_common(2)]
+        ended = [f"ended with {', '.join(map(str, self.exits))} and was started again"] if self.exits else []
+        return "; ".join([*texts, *ended])
 
 
 _KINDS_OF_OBJECTS: Final = (PLURAL, "deployments", "controllerrevisions", "leases", "events")
@@ -224,9 +237,9 @@ class Trial:
 
 def judged(trial: Trial, reference: Trial) -> Row:
     """What must not have happened in a trial."""
-    row = Row(trial.name, f"{len(trial.ready)} operator, {trial.seconds:.0f} s", trial.said, seconds=trial.recovered)
-    if trial.operators > 1:
-        row.tried = row.tried.replace("operator", "operators")
+    tried = f"{len(trial.ready)} operator{'s' if trial.operators > 1 else ''}, {trial.seconds:.0f} s"
+    holds = trial.said if trial.said.startswith("no measurement") else ""
+    row = Row(trial.name, tried, holds or trial.leader.complaints or "nothing", seconds=trial.recovered)
     for kind in ("good", "long"):
         for each in trial.statuses[kind].get("transitions", ()):
             if each["to"] in {"RollingBack", "RolledBack", "Failed"}:
@@ -236,6 +249,17 @@ def judged(trial: Trial, reference: Trial) -> Row:
     row.repeated += [f"{trial.name}: {what}, {count} times more" for what, count in (once - wanted).items()]
     row.repeated += acts_beside(trial)
     return row
+
+
+def whole(reference: Trial) -> bool:
+    """Whether the trial without a fault did what the others are compared with: else nothing could be repeated."""
+    once = {
+        "POST deployments good-canary",
+        "POST controllerrevisions kept",
+        "good /spec/template",
+        "good /spec/replicas=1",
+    }
+    return once <= _effects(reference).keys() and bool(reference.leader.writes)
 
 
 def wrong_end(trial: Trial) -> list[str]:
