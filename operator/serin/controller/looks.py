@@ -12,7 +12,7 @@ from typing import Final
 from serin.engine.observation import LookResult, MeasurementFailure, Unmeasured
 from serin.engine.wording import clock
 
-_SLOT: Final = 5.0
+_SLOT: Final = 6.0
 """Seconds between two slots: one query in that time, however many experiments there are."""
 _MOST_LOOKS: Final = 6
 _LONGEST_LOOK: Final = 3600.0

@@ -139,13 +139,20 @@ def path(api: str, plural: str, namespace: str | None, name: str = "") -> str:
 
 
 async def all_of(api: Api, objects: Iterable[Made]) -> None:
-    """Create objects, many at once."""
+    """Create objects, many at once.
+
+    Raises:
+        RefusedError: the first that could not be created.
+    """
     waiting = iter(objects)
 
     async def worker() -> None:
         for made in waiting:
             await api.create(made)
 
-    async with asyncio.TaskGroup() as group:
-        for _ in range(AT_ONCE):
-            group.create_task(worker())
+    try:
+        async with asyncio.TaskGroup() as group:
+            for _ in range(AT_ONCE):
+                group.create_task(worker())
+    except* RefusedError as refused:
+        raise refused.exceptions[0] from None

@@ -20,7 +20,7 @@ FACTOR: Final = 10.0
 """What the errors of a spoilt canary are multiplied by."""
 _POLL: Final = 0.25
 _PATIENCE: Final = 1800.0
-_WRITES: Final = frozenset({"create", "update", "patch", "delete", "deletecollection"})
+_READS: Final = frozenset({"get", "list"})
 
 Say = Callable[[str], None]
 
@@ -107,10 +107,17 @@ class Found:
         return self.used.rose("serin_status_writes_total", why="checkpoint") / self.used.seconds
 
     @property
+    def changes(self) -> float:
+        """Statuses that were written because something changed that somebody could act on, per second."""
+        return self.used.rose("serin_status_writes_total", why="change") / self.used.seconds
+
+    @property
     def idle_writes(self) -> float:
-        """Other writes than checkpoints and the Lease's, per look: nothing changed, so there is nothing to write."""
-        writes = sum(count for (verb, what), count in self.used.calls().items() if verb in _WRITES and what != "leases")
-        return max(0.0, writes - self.used.rose("serin_status_writes_total", why="checkpoint")) / max(1.0, self.looks)
+        """Writes that neither a change nor a checkpoint explains, per look; without those of the Lease."""
+        writes = sum(
+            count for (verb, what), count in self.used.told().items() if verb not in _READS and what != "leases"
+        )
+        return max(0.0, writes - self.used.rose("serin_status_writes_total")) / max(1.0, self.looks)
 
     def lag(self, share: float) -> float:
         """A quantile of the seconds that a look was late."""

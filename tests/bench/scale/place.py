@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -18,6 +19,7 @@ import psutil
 from tests.bench.scale.costs import AUDIT, Meters
 from tests.bench.scale.past import lines
 from tests.bench.scale.traffic import PART
+from tests.cluster.places import REPOSITORY
 from tests.integration.cluster_plane import Plane, control_plane
 from tests.integration.controller.process import Cluster, Operator, cluster_of, operator
 from tests.integration.metrics.process import free_port, prometheus, prometheus_of
@@ -25,6 +27,9 @@ from tests.integration.metrics.process import free_port, prometheus, prometheus_
 SCRAPE: Final = 15.0
 """Seconds between two scrapes, as usual."""
 _STARTS: Final = 30.0
+_IMAGE: Final = REPOSITORY / "operator/Dockerfile"
+_SETTING: Final = re.compile(r"\b(OPENBLAS_NUM_THREADS|MALLOC_ARENA_MAX)=(\S+)")
+"""What the operator's image sets and its memory depends on."""
 
 _CONFIG: Final = """\
 global: {{scrape_interval: {scrape}ms, scrape_timeout: {scrape}ms}}
@@ -68,7 +73,8 @@ class Place:
         """Run the operator, as production does, until the context ends."""
         self.started += 1
         port = self.operator_port
-        with operator(self.cluster, f"operator-{self.started}", SERIN_PORT=str(port)) as running:
+        settings = {"SERIN_PORT": str(port), **dict(_SETTING.findall(_IMAGE.read_text()))}
+        with operator(self.cluster, f"operator-{self.started}", **settings) as running:
             self.meters.processes["operator"] = psutil.Process(running.process.pid)
             yield Operator(running.process, port, running.log)
 

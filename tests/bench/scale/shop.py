@@ -67,7 +67,9 @@ def parts(number: int) -> Iterator[Made]:
         for deployment, role, replicas in ((name, "control", PODS), (canary_name(name), "canary", 0)):
             yield Made(APPS, "deployments", where, _deployment(name, deployment, role, replicas))
         ports = [{"name": "http", "port": 80, "targetPort": 8000}]
-        body = {"metadata": {"name": name}, "spec": {"selector": {"app": name}, "ports": ports}}
+        # Headless: the control plane of tests has 254 addresses for Services.
+        spec = {"clusterIP": "None", "selector": {"app": name}, "ports": ports}
+        body = {"metadata": {"name": name}, "spec": spec}
         yield Made("v1", "services", where, body)
 
 
