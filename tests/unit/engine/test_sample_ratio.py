@@ -14,7 +14,7 @@ from serin.engine.decide import decide
 from serin.engine.goals.world import GoalEffect
 from serin.engine.observation import GoalReading, LookResult, MeasurementFailure, Unmeasured
 from serin.engine.world import Fault, Traffic, World
-from serin.stats import SampleRatio
+from serin.stats import SampleRatio, count_split, judge_split
 from serin.stats.goals import Moments
 from tests.unit.engine.worlds import SERVICES, reach, run, spec
 
@@ -223,6 +223,28 @@ def test_users_who_stay_on_a_wrong_split_are_held() -> None:
     """A route that gives 500 users who stay three times the canary's share is found all the same."""
     world = World(routed(), _LOUD, sticky=500, faults=(Fault(split=0.3, after=60),))
     assert run(world, 1800).reason == "SampleRatioMismatch"
+
+
+@pytest.mark.parametrize(
+    ("weight", "held_at", "quiet_at"),
+    [(0.05, (0.009, 0.105), (0.015, 0.098)), (0.5, (0.38, 0.62), (0.4, 0.6))],
+)
+def test_what_requests_can_show(weight: float, held_at: tuple[float, ...], quiet_at: tuple[float, ...]) -> None:
+    """However many requests: a fifth or twice of 5 %, a quarter off 50 %; less may be a few users who stay."""
+    config = sample_ratio._of_requests(routed())
+    for share in (*held_at, *quiet_at):
+        canary = round(10**8 * share)
+        state = count_split(config, SampleRatio(), weight=weight, control=10**8 - canary, canary=canary)
+        assert judge_split(config, state).holds == (share in held_at), share
+
+
+def test_what_new_users_can_show() -> None:
+    """7,000 new users at 47 or 53 % for 50 % are a mismatch, at 48 or 52 % not."""
+    wanted = _goals()
+    config = sample_ratio._of_users(wanted, wanted.goals[0], wanted.stages[0])
+    for canary, holds in ((3290, True), (3360, False), (3640, False), (3710, True)):
+        state = count_split(config, SampleRatio(), weight=0.5, control=7000 - canary, canary=canary)
+        assert judge_split(config, state).holds == holds, canary
 
 
 def _goals(first: int = 0, **changes: Any) -> Spec:
