@@ -28,8 +28,8 @@ The same is in the cluster: `kubectl explain cex.spec --recursive`. Examples: `m
 
 `[]` stands for an item of a list. A duration is written like `30s`, `1h30m` or `13d`, a share like `0.5%`.
 
-The API server refuses what this page rules out; what only the operator can know is condition `Accepted=False`, before any
-traffic moves ([troubleshooting](troubleshooting.md)). What `metrics` and `prometheus` mean: [metrics](metrics.md).
+The API server refuses what this page rules out; what only the operator can know is condition `Accepted=False`, before
+any traffic moves ([troubleshooting](troubleshooting.md)). What `metrics` and `prometheus` mean: [metrics](metrics.md).
 """
 
 

@@ -6,9 +6,10 @@ request is checked first, for a line end in a header would be a second header.
 
 import base64
 import binascii
+import contextlib
 import re
 import ssl
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 from urllib.parse import SplitResult, urlsplit
@@ -52,7 +53,9 @@ class Access:
 
 def access(ref: PrometheusRef, namespace: str) -> Access:
     """The Access of an experiment in `namespace`."""
-    return Access(ref, namespace) if Access(ref).keys else Access(ref)
+    tls = ref.tls is not None and ref.tls.ca_from is not None
+    named = tls or ref.bearer_token_from is not None or ref.headers_from is not None
+    return Access(ref, namespace if named else "")
 
 
 class CredentialsError(Exception):
@@ -78,10 +81,20 @@ class Credentials:
 
     def hide(self, text: str) -> str:
         """`text` without anything of these credentials: a server may say what it was sent."""
-        values = {part for _, value in self.headers for part in (value, *value.split()) if len(part) >= _SHORTEST}
-        for value in sorted(values, key=len, reverse=True):
-            text = text.replace(value, "…")
+        parts = {part for _, value in self.headers for part in _parts(value) if len(part) >= _SHORTEST}
+        for part in sorted(parts, key=len, reverse=True):
+            text = text.replace(part, "…")
         return text
+
+
+def _parts(value: str) -> Iterator[str]:
+    """What of a header's value would tell something: the whole, each word, and a user's password."""
+    yield value
+    yield from value.split()
+    scheme, _, encoded = value.partition(" ")
+    if scheme.lower() == "basic":
+        with contextlib.suppress(binascii.Error, ValueError):
+            yield from base64.b64decode(encoded, validate=True).decode().split(":", 1)
 
 
 NONE: Final = Credentials()

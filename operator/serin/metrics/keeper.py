@@ -46,6 +46,7 @@ class Keeper:
         self._executor = executor
         self._seconds = seconds
         self._kept: OrderedDict[tuple[str, str], _Kept] = OrderedDict()
+        self._made: OrderedDict[Access, tuple[dict[str, dict[str, Any]], Credentials]] = OrderedDict()
         self._reading: dict[tuple[str, str], asyncio.Task[_Kept]] = {}
 
     async def credentials(self, access: Access) -> Credentials:
@@ -58,7 +59,12 @@ class Keeper:
             return NONE
         names = sorted({ref.name for _, ref in access.keys})
         found = {name: await self._secret(access.namespace, name) for name in names}
-        return credentials(access, found)
+        made = self._made.get(access)
+        if made is None or any(made[0][name] is not found[name] for name in names):
+            made = self._made[access] = found, credentials(access, found)
+            while len(self._made) > _MOST:
+                self._made.popitem(last=False)
+        return made[1]
 
     def doubt(self, access: Access) -> None:
         """Told that Prometheus refused them: they are read anew, unless that was this moment."""

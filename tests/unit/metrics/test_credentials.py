@@ -127,6 +127,8 @@ def test_nothing_is_told() -> None:
     told = repr(made) + made.hide(f"no {TOKEN}; {password}; Bearer {TOKEN}")
     assert TOKEN not in told
     assert password not in told
+    basic = shown(PrometheusRef(address=ADDRESS, headers_from=key("h")), secret(h=f"Authorization: Basic {password}"))
+    assert basic.hide(f"me may not; it showed {password}, which is word") == "me may not; it showed …, which is …"
 
 
 def test_who_shares() -> None:
