@@ -88,10 +88,8 @@ class Stage:
             service = {"metadata": {"name": name}, "spec": {"selector": labels, "ports": [{"port": 80}]}}
             self.scene.create("v1", "services", self.name, service)
         refs = [{"name": "shop-next", "port": 80, "weight": 0}, {"name": "shop", "port": 80, "weight": 100}]
-        body = {
-            "metadata": {"name": "shop"},
-            "spec": {"parentRefs": [{"name": "web"}], "rules": [{"backendRefs": refs}]},
-        }
+        spec = {"parentRefs": [{"name": "web"}], "rules": [{"backendRefs": refs}]}
+        body = {"apiVersion": GATEWAY_API, "kind": "HTTPRoute", "metadata": {"name": "shop"}, "spec": spec}
         self.scene.create(GATEWAY_API, "httproutes", self.name, body)
         self.scene.traffic.shops.add((self.name, "shop"))
 
@@ -136,3 +134,8 @@ def counting(status: Status) -> bool:
 def said(part: str) -> Seen:
     """The message has these words."""
     return lambda status: part in status.get("message", "")
+
+
+def noted(reason: str) -> Seen:
+    """A transition has this reason."""
+    return lambda status: any(each["reason"] == reason for each in status.get("transitions", ()))

@@ -101,22 +101,3 @@ def test_lost_lease_ends_the_process(cluster: Cluster) -> None:
         cluster.kubectl("-n", "serin-system", "patch", "lease", "serin", "--type=merge", "-p", json.dumps(taken))
         assert leader.process.wait(30) == 3, leader.log.read_text()[-2000:]
         assert cluster.holder() == "thief"
-
-
-def test_paused_leader_never_acts_beside_another(cluster: Cluster) -> None:
-    """A leader that is stopped for longer than its Lease finds another one leading, and ends instead of acting."""
-    cluster.kubectl("-n", "serin-system", "delete", "lease", "serin", "--ignore-not-found")
-    with operator(cluster, "frozen") as frozen:
-        until(frozen.leads, "the first one leads", 60)
-        with operator(cluster, "thawed") as other:
-            until(lambda: other.get("/readyz")[0] == 200, "standing by is ready", 60)
-            frozen.process.send_signal(signal.SIGSTOP)
-            until(other.leads, "the other leads when the Lease has run out", 60)
-            cluster.kubectl("apply", "-f", "-", given=experiment("icy", "nowhere", "nowhere-next"))
-            refused(cluster, "icy")
-            before = cluster.kubectl("get", "events", "--field-selector=reason=DeploymentNotFound", "-o", "name")
-            frozen.process.send_signal(signal.SIGCONT)
-            assert frozen.process.wait(30) == 3, frozen.log.read_text()[-2000:]
-            assert cluster.holder() == "thawed"
-            after = cluster.kubectl("get", "events", "--field-selector=reason=DeploymentNotFound", "-o", "name")
-            assert after == before, "the one that was frozen has said nothing"

@@ -16,6 +16,7 @@ import msgspec
 import yaml
 
 from serin.api.names import API_VERSION, PLURAL
+from serin.controller.main import LOST_LEASE
 from serin.engine.wording import unix
 from serin.kube.errors import KubeError
 from tests.cluster.places import REPOSITORY
@@ -270,6 +271,8 @@ def wrong_end(trial: Trial) -> list[str]:
         for kind, phase in ends.items()
         if trial.statuses[kind].get("phase") != phase
     ]
+    if trial.operators > 1 and LOST_LEASE not in trial.leader.exits:
+        found.append(f"{trial.name}: the first leader went on: {trial.leader.exits}")
     return found + [f"{trial.name}: {each.name} threw" for each in trial.ready if "Traceback" in each.log]
 
 
