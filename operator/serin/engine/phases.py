@@ -332,7 +332,8 @@ def _on_its_way_back(case: Case, cause: str) -> Outcome | None:
     if not acts and not left:
         return None
     notes = "; ".join(f"{each.name}: {each.route.note}" for each in left if each.route.note)
-    status = msgspec.structs.replace(case.status, weight=0, message=f"{cause} [{notes}]" if notes else cause)
+    text = f"{cause}. It ends when control is whole: {notes}".replace("..", ".") if notes else cause
+    status = msgspec.structs.replace(case.status, weight=0, message=text)
     return Outcome(status, acts, _SOON, case.status.summary)
 
 

@@ -146,7 +146,8 @@ def paused(case: Case) -> Finding | None:
         return None
     return Finding(
         "Paused",
-        f"paused at {case.status.weight}% by spec.paused; guardrails still roll back; spec.paused: false goes on",
+        f"paused at {case.status.weight}% by spec.paused; guardrails still roll back; to go on: kubectl serin resume"
+        f" {case.seen.name}",
     )
 
 
@@ -174,7 +175,9 @@ def route_not_followed(case: Case) -> Finding | None:
     """A route that is gone, or that its controller does not follow, holds: the split is not what was written."""
     for service in case.seen.services:
         if service.route.trouble:
-            return Finding("RouteNotFollowed", f"{service.name}: {service.route.trouble}")
+            text = f"{service.name}: {service.route.trouble}"
+            stop = "" if text.endswith((".", "?")) else "."
+            return Finding("RouteNotFollowed", f"{text}{stop} Held at {case.status.weight}% until then", brief=text)
     return None
 
 

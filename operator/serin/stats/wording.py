@@ -26,10 +26,9 @@ def explained(plan: Plan, state: State, evidence: Evidence) -> Evidence:
         phase = " while baking" if state.baking else ""
         text = f"{evidence.canary_total:,} canary requests{phase} so far, {plan.config.min_requests:,} are needed"
     elif evidence.rule is Rule.BREAKER:
-        text = (
-            f"{evidence.canary_bad:,} of {evidence.canary_total:,} canary requests of one look fail"
-            f", control {evidence.control_bad:,} of {evidence.control_total:,}"
-        )
+        text = f"{evidence.canary_bad:,} of {evidence.canary_total:,} canary requests of one look fail"
+        if evidence.control_total:  # in a bake there is none
+            text += f", control {evidence.control_bad:,} of {evidence.control_total:,}"
     else:
         facts = _errors(state, evidence) if plan.edges is None else _latency(plan, state, evidence)
         text = facts + _consequence(plan, evidence)
