@@ -215,6 +215,12 @@ class Report:
         """Requests that failed for any other reason, and those that could not be sent."""
         return self.failures.total() - self.injected + self.unsent.total()
 
+    @property
+    def unanswered(self) -> Counter[str]:
+        """Failures of requests that came to no pod, by kind: what a switch of traffic costs, and not a busy pod."""
+        lost = Counter(unsent=self.unsent.total()) if self.unsent.total() else Counter[str]()
+        return sum((series.failed for (_, variant), series in self.series.items() if variant == NOBODY), lost)
+
     def rows(self) -> Iterator[tuple[str, str, Series]]:
         """Yield service, variant and series, sorted."""
         for (service, variant), series in sorted(self.series.items()):

@@ -6,6 +6,7 @@ been at 0 for a while. Weights are written by test-and-set, and only the numbers
 stay as they are.
 """
 
+import math
 import time
 from collections.abc import Callable
 from typing import Any, Final
@@ -100,7 +101,7 @@ class RouteRouter:
         if not all(each.written(weight) for each in rules):
             notes.insert(0, f"{address} gives the canary {percent(share)} and goes to {weight}%")
         elif not lag and (left_to := self._settles(namespace, service, route, token)) > 0:
-            notes.insert(0, f"{address} is at {weight}%; its proxies get {left_to:.0f}s to follow")
+            notes.insert(0, f"{address} is at {weight}%; its proxies get {math.ceil(left_to)}s to follow")
         since = self._held(namespace, service, "lag", lag)
         return RouteReading(
             weight=share,

@@ -67,6 +67,12 @@ class Probe:
         """Requests that nobody answered well, by what went wrong."""
         return Counter(each.trouble for each in self.answers if each.trouble)
 
+    def sentence(self) -> str:
+        """Return what was lost and when, for whoever has to find out why."""
+        first = self.answers[0].due if self.answers else 0.0
+        when = ", ".join(f"{each.trouble} after {each.due - first:.2f} s" for each in self.answers if each.trouble)
+        return f"{self.lost.total()} of {len(self.answers):,} requests lost: {when}"
+
     def since(self, moment: float) -> list[Answer]:
         """Return what was due after a moment and has ended, in the order in which it was due."""
         return sorted((each for each in self.answers if each.due >= moment), key=lambda each: each.due)

@@ -98,6 +98,7 @@ async def test_what_fails_is_told_apart() -> None:
     assert dict(kinds) == {"injected": 4, "http 503": 4, "wrong body": 4}
     assert reset == 4
     assert (report.injected, report.own_failures) == (4, 12)
+    assert report.unanswered.total() == 12, "all but those that a pod has put its variant on"
     assert len(failures) == 16
     canary = report.series["recommendation", "canary"]
     assert canary.faulted == 4
@@ -132,6 +133,7 @@ async def test_what_cannot_be_sent_is_reported() -> None:
     assert report.sent["recommendation"] == 5
     assert report.unsent["recommendation"] == 15
     assert report.own_failures == 15
+    assert dict(report.unanswered) == {"unsent": 15}
 
 
 async def test_it_stops_when_told() -> None:
