@@ -5,12 +5,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import statsmodels.api as sm
 from rich.table import Table
+
+from tests.bench.services.memory import Course as Resident
+from tests.bench.services.memory import slope
 
 WARM_UP_SHARE = 0.2
 """Part of the time at its beginning that fills caches, pools and buffers; it is in no line."""
-_BLOCKS = 16
 
 
 @dataclass(slots=True)
@@ -59,26 +60,19 @@ class Line:
 
 
 def line(course: Course) -> Line:
-    """Fit a line to the samples after the warm-up.
-
-    Neighbouring samples are nearly the same value, so an interval from all of them would be far too narrow. The line
-    goes through the means of sixteen blocks instead, whose deviations are close to independent.
-    """
+    """Fit the line of the services' memory bench to the samples after the warm-up: hours stand for the unit of time."""
     at, values = np.asarray(course.at), np.asarray(course.values, float)
-    keep = at >= at[0] + (at[-1] - at[0]) * WARM_UP_SHARE
-    parts = [np.array_split(each[keep], min(_BLOCKS, int(keep.sum()))) for each in (at, values)]
-    times, means = (np.array([block.mean() for block in part]) for part in parts)
-    fit = sm.OLS(means, sm.add_constant(times)).fit()
-    low, high = (float(each) for each in fit.conf_int()[1])
-    quarter = max(1, len(means) // 4)
+    warm = at[0] + (at[-1] - at[0]) * WARM_UP_SHARE
+    fit = slope(Resident([each * 3600 for each in course.at], [each * 2**20 for each in course.values]), warm * 3600)
+    after = np.array_split(values[at >= warm], 4)
     return Line(
-        float(fit.params[1]),
-        low,
-        high,
-        float(means[:quarter].mean()),
-        float(means[-quarter:].mean()),
+        fit.mib_per_hour,
+        fit.low,
+        fit.high,
+        float(after[0].mean()),
+        float(after[-1].mean()),
         float(values.max()),
-        high <= course.most,
+        fit.high <= course.most,
     )
 
 

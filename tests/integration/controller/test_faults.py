@@ -17,10 +17,11 @@ from typing import Final
 
 import pytest
 
+from tests.integration.controller.judging import judged, whole, wrong_end
 from tests.integration.controller.ledger import show
 from tests.integration.controller.process import Cluster, cluster_of
 from tests.integration.controller.scene import Scene
-from tests.integration.controller.trial import Trial, judged, whole, wrong_end
+from tests.integration.controller.trial import Trial
 from tests.integration.proxy import Fault, hangs, passes, refuses, watches_expire
 
 _WHOLE: Final = os.environ.get("FAULTS", "") == "whole"

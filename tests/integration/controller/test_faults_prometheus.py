@@ -9,14 +9,10 @@ asked for, refused and asked for again as in an hour of waiting, and each write 
 
 import asyncio
 import contextlib
-import heapq
 import json
 import logging
 import time
-from collections import Counter, defaultdict
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -26,25 +22,15 @@ from aiohttp import web
 
 from serin.api.names import API_VERSION, PLURAL
 from serin.controller import reconcile
-from serin.controller.act import Actor
-from serin.controller.observe import Observer
-from serin.controller.reconcile import Reconciler
-from serin.controller.store import Key, Store, key_of
 from serin.engine.wording import unix
-from serin.kube.client import Kube
-from serin.kube.deployments import APPS, Deployments
-from serin.kube.errors import KubeError
-from serin.metrics.source import MetricsSource
-from serin.traffic.router import Routers
+from tests.integration.controller.hours import TIMEOUT, Clock, Counting, Hours
 from tests.integration.controller.ledger import Row, show
 from tests.integration.controller.measured import Shop, history
-from tests.integration.controller.mortal import Life, replace
 from tests.integration.controller.scene import Scene
 from tests.integration.proxy import Fault, Forward, Proxy, passes, proxy
 
 MINUTE = 60.0
 BEGINS, LASTS, ENDS = 5 * MINUTE, 60 * MINUTE, 95 * MINUTE
-_TIMEOUT = 0.4
 _KINDS = {
     "healthy": {"stages": [{"name": "half", "weight": 50, "duration": "1d"}]},
     "due": {"stages": [{"name": "half", "weight": 50, "duration": "20m"}], "promotion": {"bake": "2m"}},
@@ -103,7 +89,7 @@ def _refused(body: dict[str, Any]) -> int:
 
 
 async def _slow(_request: web.Request, forward: Forward) -> web.StreamResponse:
-    await asyncio.sleep(3 * _TIMEOUT)
+    await asyncio.sleep(3 * TIMEOUT)
     return await forward()
 
 
@@ -136,103 +122,6 @@ FAULTS: dict[str, Fault | None] = {
     "stale cache": _stale(),
     "not scraped": None,
 }
-
-
-class Clock:
-    """The operator's time: it stands still until it is moved."""
-
-    def __init__(self, start: float) -> None:
-        self.now = start
-
-    def time(self) -> float:
-        """Unix seconds."""
-        return self.now
-
-    def monotonic(self) -> float:
-        """Seconds that only go forward."""
-        return self.now
-
-
-class Counting(Kube):
-    """A client that counts the effects of its writes by namespace."""
-
-    def __init__(self, kube: Kube) -> None:
-        super().__init__(kube._api)
-        self.lives: defaultdict[str, Life] = defaultdict(Life)
-
-    def _call(self, method: str, path: str, plural: str, **rest: Any) -> dict[str, Any]:
-        answer = super()._call(method, path, plural, **rest)
-        if method != "GET":
-            namespace = path.partition("/namespaces/")[2].partition("/")[0]
-            self.lives[namespace].effect(method, plural, path, json.loads(json.dumps(rest.get("body"))))
-        return answer
-
-
-@dataclass
-class Hours:
-    """One operator over all experiments, whose hours pass in seconds.
-
-    Attributes:
-        scene: Where they are.
-        clock: What the operator takes for the time.
-        start: Its first moment.
-    """
-
-    scene: Scene
-    clock: Clock
-    start: float
-    due: dict[Key, float] = field(default_factory=dict)
-    versions: dict[Key, str] = field(default_factory=dict)
-
-    async def run(self, kube: Kube, until: float, happens: list[tuple[float, Any]]) -> None:
-        """Looks until `until` seconds have passed; each of `happens` is done at its time."""
-        with ThreadPoolExecutor(16) as executor:
-            store, source = Store(), MetricsSource(timeout=_TIMEOUT)
-            deployments, router = Deployments(kube), Routers(kube)
-            observer = Observer(store, deployments, router, source, executor)
-            actor = Actor(kube, deployments, router)
-            looks = Reconciler(kube, store, observer, actor, self.scene.lease, executor, "hours")
-            heapq.heapify(happens)
-            while self.clock.now - self.start < until:
-                while happens and happens[0][0] <= self.clock.now - self.start:
-                    await asyncio.to_thread(heapq.heappop(happens)[1])
-                await asyncio.get_running_loop().run_in_executor(executor, self._list, store)
-                await self._turns(looks)
-                await self._go_on(min((at for at, _ in happens), default=until))
-            source.close()
-
-    def _list(self, store: Store) -> None:
-        for objects, what in ((store.deployments, (APPS, "deployments")), (store.experiments, (API_VERSION, PLURAL))):
-            found = self.scene.admin.list(*what)
-            replace(objects, found)
-            for obj in found:
-                key, version = key_of(obj), obj["metadata"]["resourceVersion"]
-                if self.versions.get(key) != version:  # as a watch would wake it
-                    self.versions[key] = version
-                    for each in store.interested(key) if objects is store.deployments else (key,):
-                        self.due[each] = min(self.due.get(each, self.clock.now), self.clock.now)
-
-    async def _turns(self, looks: Reconciler) -> None:
-        now = [key for key, at in self.due.items() if at <= self.clock.now]
-
-        async def turn(key: Key) -> None:
-            try:
-                after = await looks.reconcile(key)
-            except KubeError:  # as the scheduler does
-                after = 1.0
-            if after is None:
-                self.due.pop(key, None)
-            else:
-                self.due[key] = self.clock.now + after
-
-        await asyncio.gather(*(turn(key) for key in now))
-
-    async def _go_on(self, event: float) -> None:
-        """To the next moment at which something is due; where pods are waited for, with time for them to come."""
-        ahead = max(0.0, min([*self.due.values(), self.start + event, self.clock.now + 15.0]) - self.clock.now)
-        if ahead < 5.0:
-            await asyncio.sleep(0.15)
-        self.clock.now += max(ahead, 0.05)
 
 
 @pytest.fixture(scope="module")
@@ -334,7 +223,7 @@ def _judged(
             forward = each["to"] in {"Promoting", "Baking", "Succeeded"}
             if forward and (kind == "bad" or lost[0] <= unix(each["time"]) < lost[1]):
                 row.promoted.append(f"{name}: {each['to']} at {each['time']}: {each['message']}")
-        more: Counter[str] = kube.lives[name].effects - kube.lives[_namespace("none", kind)].effects
+        more = kube.lives[name].effects - kube.lives[_namespace("none", kind)].effects
         row.repeated += [f"{name}: {what}, {count} times more" for what, count in more.items()]
     return row
 
