@@ -192,13 +192,13 @@ SITUATIONS: Final[tuple[Situation, ...]] = (
     ),
     Situation(
         "image pull error: the canary's pods can't start as their image is not there; no users yet, waits",
-        begun(image="registry.example/shop:broken"),
+        begun(image="registry.example/shop:r71"),
         said("image"),
         rest=3,
     ),
     Situation(
         "failed: the canary crashes at its start, its progress deadline is over; control has everything back",
-        begun(_deadline, image="shop:crashing"),
+        begun(_deadline, image="shop:r72"),
         phase("Failed"),
     ),
     Situation(
@@ -297,7 +297,7 @@ SITUATIONS: Final[tuple[Situation, ...]] = (
     Situation(
         "the canary's template was changed while it was being promoted or baked: superseded, a new run has begun",
         begun(stages=SHORT),
-        counting,
+        noted("NewRun"),
         ((phase("Baking"), lambda stage: stage.edit(services=[stage.service("shop:3")])),),
     ),
     Situation(

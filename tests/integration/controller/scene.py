@@ -99,15 +99,15 @@ class Traffic:
 
 
 _NEVER: Final[dict[str, dict[str, Any]]] = {
-    "broken": {
+    "r71": {
         "waiting": {
             "reason": "ImagePullBackOff",
-            "message": 'Back-off pulling image "registry.example/shop:broken": not found',
+            "message": 'Back-off pulling image "registry.example/shop:r71": not found',
         }
     },
-    "crashing": {"waiting": {"reason": "CrashLoopBackOff", "message": "back-off 40s restarting failed container"}},
+    "r72": {"waiting": {"reason": "CrashLoopBackOff", "message": "back-off 40s restarting failed container"}},
 }
-"""What a container whose image has such a tag waits for."""
+"""What a container whose image has such a tag waits for: the one is not in the registry, the other crashes."""
 _NO_NODE: Final = {
     "type": "PodScheduled",
     "status": "False",
@@ -139,7 +139,7 @@ def _status_of(pod: dict[str, Any], *, room: bool) -> dict[str, Any] | None:
         return {"phase": "Running", "conditions": [{"type": "Ready", "status": "True"}]}
     if "containerStatuses" in pod["status"]:
         return None
-    last = {"terminated": {"exitCode": 1, "reason": "Error"}} if tag == "crashing" else {}
+    last = {"terminated": {"exitCode": 1, "reason": "Error"}} if tag == "r72" else {}
     state = {"name": "main", "image": image, "imageID": "", "ready": False, "restartCount": 3 if last else 0}
     return {"containerStatuses": [{**state, "state": _NEVER[tag], "lastState": last}]}
 
