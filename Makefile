@@ -58,7 +58,7 @@ integration: venv packages ## Test with real processes (services, PostgreSQL, AP
 crashes: venv packages ## Kill the operator before and after every single write of three runs (CRASH_POINTS=1000: all of them)
 	CRASH_POINTS=$${CRASH_POINTS:-1000} $(BIN)/pytest -s tests/integration/controller/test_crashes.py $(PYTEST_ARGS)
 
-faults: venv packages ## API server, Prometheus and the operator's process misbehave, as a table: 15 min (FAULTS=: shorter)
+faults: venv packages ## API server, Prometheus and the operator's process misbehave, as a table: 20 min (FAULTS= is shorter)
 	FAULTS=$${FAULTS-whole} $(BIN)/pytest -s $(addprefix tests/integration/controller/,test_faults.py test_faults_prometheus.py) $(PYTEST_ARGS)
 
 soak: venv ## Does anything grow: six simulated weeks, then an hour of the real operator (SOAK_ARGS='--duration 10m')
