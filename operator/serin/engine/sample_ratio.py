@@ -48,8 +48,8 @@ class Judged:
     """The service's name, or the goal's with the word before it."""
     unit: str
     evidence: SampleRatioEvidence
-    earlier: float = 0.0
-    """A lower weight that users of this stage may have come by, 0 without."""
+    at_most: bool = False
+    """Any share up to the weight is right."""
 
     @property
     def brief(self) -> str:
@@ -58,9 +58,8 @@ class Judged:
 
     @property
     def intended(self) -> str:
-        """`50%`, or `5% to 50%` where some may be of an earlier weight."""
-        weight = wording.share(self.evidence.intended)
-        return f"{wording.share(self.earlier)} to {weight}" if self.earlier else weight
+        """`50%`, or `at most 50%` where some may be of a lower weight."""
+        return f"{'at most ' if self.at_most else ''}{wording.share(self.evidence.intended)}"
 
 
 class _Users(msgspec.Struct, frozen=True, array_like=True):
@@ -112,7 +111,7 @@ def count_users(spec: Spec, status: Status, seen: Observation) -> Status:
         if before is not None and before.step == step.number:
             new = {"control": now.control - before.control, "canary": now.canary - before.canary}
             if min(new.values()) >= 0:  # fewer than before: they left the query's window, so who is new can't be told
-                state = count_split(_of_users(spec, goal, stage), state, weight=status.weight / 100, **new)
+                state = count_split(_of_users(spec, goal), state, weight=status.weight / 100, **new)
         kept = msgspec.structs.replace(now, ratio=state.record())
         checkpoint[_key(goal)] = msgspec.json.encode(kept).decode()
     return msgspec.structs.replace(status, checkpoint=checkpoint)
@@ -166,13 +165,13 @@ def judged(spec: Spec, status: Status) -> Iterator[Judged]:
         kept = _users(status.checkpoint.get(_key(goal), ""))
         state = _state(kept.ratio) if kept is not None else SampleRatio()
         if _tested(_service(spec, goal)) and state.weight:
-            config = _of_users(spec, goal, stage)
-            yield Judged(f"goal {goal.name}", "new users", judge_split(config, state), config.earlier)
+            config = _of_users(spec, goal)
+            yield Judged(f"goal {goal.name}", "new users", judge_split(config, state), config.at_most)
 
 
 def shown(spec: Spec, status: Status) -> Status:
     """The status with what a reader sees of it. After the stages the last ones' figures stay."""
-    if run.position(status) is not Phase.PROGRESSING:
+    if run.position(status) is not Phase.PROGRESSING or not any(_tested(service) for service in spec.services):
         return status
     texts = {each.name: _shown(each) for each in judged(spec, status)}
     services = tuple(msgspec.structs.replace(each, sample_ratio=texts.get(each.name)) for each in status.services)
@@ -225,11 +224,9 @@ def _of_requests(spec: Spec) -> SampleRatioConfig:
     return SampleRatioConfig(_alpha(spec), _BAND, phi=_TOGETHER, most=_USERS)
 
 
-def _of_users(spec: Spec, goal: Goal, stage: Stage) -> SampleRatioConfig:
-    """Users may have come in an earlier stage and get their figure now, unless the query counts the stage's only."""
-    since = goal.count is not None and _STAGE in goal.count
-    weights = [each.weight for each in spec.stages if each.weight < stage.weight]
-    return SampleRatioConfig(_alpha(spec), earlier=0.0 if since or not weights else min(weights) / 100)
+def _of_users(spec: Spec, goal: Goal) -> SampleRatioConfig:
+    """Users may have come before the stage and get their figure now, unless the query counts the stage's only."""
+    return SampleRatioConfig(_alpha(spec), at_most=goal.count is None or _STAGE not in goal.count)
 
 
 def _key(goal: Goal) -> str:

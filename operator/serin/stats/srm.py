@@ -35,7 +35,7 @@ class SampleRatioConfig:
         band: tolerated relative deviation of the canary's weight: 0 for users, 0.02 for requests.
         phi: counts of one user, >= 1: 1 for users; for requests about the requests of a user within some minutes.
         most: users that the counts of one weight can be of, at most, however many counts there are; > 0.
-        earlier: a lower weight that some of those who are counted may still have been split by; 0 without.
+        at_most: any share up to the weight is right: some who are counted may have been split by lower ones before.
 
     Raises:
         ValueError: a number out of its range, with a sentence that says what to write instead.
@@ -45,7 +45,7 @@ class SampleRatioConfig:
     band: float = 0.0
     phi: float = 1.0
     most: float = math.inf
-    earlier: float = 0.0
+    at_most: bool = False
 
     def __post_init__(self) -> None:
         """Refuse what can't be tested."""
@@ -55,8 +55,8 @@ class SampleRatioConfig:
             raise ValueError(f"the band is {self.band}; write a share from 0 to 1, for example 0.02")
         if not 1 <= self.phi < math.inf:
             raise ValueError(f"phi is {self.phi}; write 1 for users, or more for requests")
-        if not (self.most > 0 and 0 <= self.earlier < 1):
-            raise ValueError(f"most is {self.most}, earlier {self.earlier}; write more than 0, and a share below 1")
+        if not self.most > 0:
+            raise ValueError(f"most is {self.most}; write a number of users above 0")
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,8 +168,8 @@ def _log_evidence(config: SampleRatioConfig, state: SampleRatio) -> float:
     predicted = math.lgamma(CONCENTRATION) - math.lgamma(CONCENTRATION + control + canary)
     for count, mass in zip((control, canary), prior, strict=True):
         predicted += math.lgamma(mass + count) - math.lgamma(mass)
-    lowest = min(state.weight, config.earlier or state.weight)
-    low, high = lowest * (1 - config.band), min(state.weight * (1 + config.band), (1 + state.weight) / 2)
+    low = 0.0 if config.at_most else state.weight * (1 - config.band)
+    high = min(state.weight * (1 + config.band), (1 + state.weight) / 2)
     # the likelihood has one maximum: at the observed split, or at the end of the band that is nearest to it
     best = min(max(state.canary / n if n else state.weight, low), high)
-    return predicted - canary * math.log(best) - control * math.log1p(-best)
+    return predicted - (canary * math.log(best) if canary else 0.0) - control * math.log1p(-best)

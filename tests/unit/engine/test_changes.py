@@ -97,7 +97,7 @@ def _change(world: World, what: str) -> None:
 @pytest.mark.parametrize("what", _CHANGES)
 @pytest.mark.parametrize(("phase", "stage"), _PHASES)
 def test_a_change_in_the_middle_is_a_new_run(what: str, phase: Phase, stage: str) -> None:
-    """In any phase: control has everything before the new run begins, which has none of the old evidence and ends well."""
+    """In any phase: control has everything before the new run begins, without any of the old evidence."""
     world = _at(phase, stage)
     old = world.status.run_id
     _change(world, what)

@@ -97,14 +97,14 @@ def test_no_more_users_than_there_can_be() -> None:
     ).holds
 
 
-def test_users_of_an_earlier_weight_may_be_among_them() -> None:
-    """With an earlier weight of 5 % a share between 5 and 50 % is right, and beyond either end it is not."""
-    config = SampleRatioConfig(earlier=0.05)
+def test_users_of_lower_weights_may_be_among_them() -> None:
+    """Where the weight is the most that is right, any share below it is, and one above is not."""
+    config = SampleRatioConfig(at_most=True)
     held = [
         judge_split(config, count_split(config, SampleRatio(), weight=0.5, control=10_000 - n, canary=n)).holds
-        for n in (100, 500, 3000, 5000, 5500)
+        for n in (0, 500, 3000, 5000, 5500)
     ]
-    assert held == [True, False, False, False, True]
+    assert held == [False, False, False, False, True]
 
 
 @given(st.lists(st.tuples(st.sampled_from([0.05, 0.5]), st.integers(0, 10**6), st.integers(0, 10**6)), max_size=8))
