@@ -94,7 +94,7 @@ class Observer:
         meta = obj["metadata"]
         if spec is not None and asked:
             # Before the split: whoever edits the route in between changes the split's token, and the look is left out.
-            await self.targets.read(obj, spec, partial(self._call, self.router.leads))
+            await self.targets.read(obj, spec, partial(self._call, (self.reader or self.router).leads))
         services = await self._services(obj, spec, status) if spec is not None else ()
         looks: tuple[LookResult, ...] = ()
         readings: dict[str, GoalReading | Unmeasured] = {}
