@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.bench.scale.costs import Meters, Moment, Used
-from tests.bench.scale.measure import Plan
+from tests.bench.scale.found import Plan
 from tests.cluster.places import REPOSITORY
 
 

@@ -9,7 +9,6 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 import kopf
-import msgspec
 
 from serin.api.names import GROUP, PLURAL, VERSION
 from serin.controller.scheduler import Scheduler
@@ -17,6 +16,21 @@ from serin.controller.store import Objects, Store, key_of
 
 _SETTLING: Final = 0.3
 """A rollout changes its Deployment's status many times a second; one look serves a burst of them."""
+
+
+class _NoDifferences(kopf.DiffBaseStorage):
+    """Kopf copies each object to see what changed in it, for handlers that there are none of here."""
+
+    def build(self, **_: Any) -> kopf.BodyEssence:
+        """Nothing of the object."""
+        return kopf.BodyEssence()
+
+    def fetch(self, **_: Any) -> kopf.BodyEssence | None:
+        """Nothing was stored."""
+        return None
+
+    def store(self, **_: Any) -> None:
+        """Stores nothing."""
 
 
 def registry(store: Store, scheduler: Scheduler) -> kopf.OperatorRegistry:
@@ -30,6 +44,7 @@ def registry(store: Store, scheduler: Scheduler) -> kopf.OperatorRegistry:
         settings.watching.server_timeout = 300
         settings.watching.client_timeout = 330
         settings.networking.request_timeout = 15
+        settings.persistence.diffbase_storage = _NoDifferences()
 
     @kopf.on.login(registry=handlers)
     async def login(**arguments: Any) -> Any:
@@ -57,7 +72,4 @@ def _take(objects: Objects, event: Any) -> tuple[Mapping[str, Any], bool]:
     if event["type"] == "DELETED":
         objects.remove(found)
         return found, True
-    if not objects.is_news(found):
-        return found, False
-    # A copy of our own, for kopf has a use for its own too; names of fields are one text in all of them.
-    return found, objects.put(msgspec.json.decode(msgspec.json.encode(found)))
+    return found, objects.put(found)

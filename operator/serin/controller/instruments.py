@@ -6,8 +6,9 @@ docs/reference.md lists them; it is made from here.
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any, Literal
+from typing import Literal
 
+import msgspec
 from prometheus_client import Counter, Gauge, Histogram
 
 from serin.api.status import Status
@@ -18,7 +19,7 @@ from serin.engine.observation import LookResult, Unmeasured
 Part = Literal["observe", "decide", "write", "report", "act"]
 
 _LAGS = (0.1, 0.25, 0.5, 0.75, 1, 1.5, 2.5, 5, 10, 15, 20, 30, 45, 60, 120, 300, 900, 3600)
-_RATIOS = (0.5, 0.9, 0.97, 0.98, 0.99, 1, 1.01, 1.02, 1.03, 1.1, 1.2, 1.5, 2, 3, 5, 10)
+_RATIOS = (0.5, 0.9, 0.97, 0.99, 1, 1.001, 1.002, 1.005, 1.01, 1.02, 1.03, 1.1, 1.2, 1.5, 2, 3, 5, 10)
 _QUICK = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
 
 
@@ -130,19 +131,39 @@ class Metrics:
         self.experiments.clear()
         self.info.clear()
         stalled = 0
-        for experiment in store.experiments:
-            meta, status = experiment["metadata"], experiment.get("status") or {}
-            phase = status.get("phase", "Pending")
-            self.experiments.labels(phase).inc()
-            stalled += _is_stalled(status)
-            if not status.get("endedAt"):
-                verdict = status.get("verdict", Status().verdict)
-                self.info.labels(meta["namespace"], meta["name"], phase, status.get("reason", ""), str(verdict)).set(1)
+        for experiment in store.experiments.each(_Experiment):
+            meta, status = experiment.metadata, experiment.status
+            self.experiments.labels(status.phase).inc()
+            stalled += any(each.type == "Stalled" and each.status == "True" for each in status.conditions)
+            if not status.ended_at:
+                labels = meta.namespace, meta.name, status.phase, status.reason, status.verdict
+                self.info.labels(*labels).set(1)
         self.stalled.set(stalled)
 
 
-def _is_stalled(status: dict[str, Any]) -> bool:
-    return any(each["type"] == "Stalled" and each["status"] == "True" for each in status.get("conditions", ()))
+class _Meta(msgspec.Struct, frozen=True):
+    namespace: str
+    name: str
+
+
+class _Condition(msgspec.Struct, frozen=True):
+    type: str
+    status: str
+
+
+class _Status(msgspec.Struct, frozen=True, rename="camel"):
+    phase: str = "Pending"
+    reason: str = ""
+    verdict: str = str(Status().verdict)
+    ended_at: str = ""
+    conditions: tuple[_Condition, ...] = ()
+
+
+class _Experiment(msgspec.Struct, frozen=True):
+    """What a scrape says of an experiment: of thousands, no more is read."""
+
+    metadata: _Meta
+    status: _Status = _Status()
 
 
 METRICS = Metrics()

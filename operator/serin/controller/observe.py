@@ -124,7 +124,7 @@ class Observer:
         """Drops what is remembered of an experiment."""
         self._checked.pop(key, None)
         self.targets.forget(key)
-        known = {obj["metadata"]["uid"] for obj in self.store.deployments}
+        known = set(self.store.deployments.uids().values())
         self._waits.forget(known)
         self._workloads.forget(known)
 

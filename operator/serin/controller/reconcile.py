@@ -1,6 +1,7 @@
 """One look at one experiment: observe, decide, intend, act, report."""
 
 import asyncio
+import hashlib
 import random
 import time
 from concurrent.futures import Executor
@@ -8,6 +9,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Final
 
+import msgspec
 import structlog
 
 from serin.api.names import API_VERSION, FINALIZER, PLURAL
@@ -50,7 +52,8 @@ _log = structlog.get_logger("serin.reconcile")
 class _Memory:
     """Counts that are not written yet, and the status that they are built on."""
 
-    written: dict[str, Any]
+    written: bytes
+    """Of the status, a digest: the text would be kept twice."""
     status: Status
     at: float
 
@@ -141,9 +144,8 @@ class Reconciler:
 
     def _status(self, key: Key, obj: dict[str, Any]) -> Status:
         """What was decided last: from memory while the written status is the one that it was built on."""
-        written = obj.get("status") or {}
-        memory = self._memory.get(key)
-        if memory is not None and memory.written == written:
+        written, memory = obj.get("status") or {}, self._memory.get(key)
+        if memory is not None and memory.written == _digest(written):
             return memory.status
         return parse_status(written)
 
@@ -170,7 +172,7 @@ class Reconciler:
             METRICS.writes.labels("change" if matters else "checkpoint").inc()
             self.store.experiments.put(obj)
             self._kept(obj, after)
-        self._memory[key] = _Memory(obj.get("status") or {}, decision.status, last)
+        self._memory[key] = _Memory(_digest(obj.get("status") or {}), decision.status, last)
         METRICS.looked_at.set(len(self._memory))
         return obj
 
@@ -273,3 +275,7 @@ def checkpoint(spec: Spec | None, experiments: int) -> float:
 
 def _has_finalizer(obj: dict[str, Any]) -> bool:
     return FINALIZER in obj["metadata"].get("finalizers", ())
+
+
+def _digest(status: dict[str, Any]) -> bytes:
+    return hashlib.blake2b(msgspec.json.encode(status, order="sorted"), digest_size=16).digest()

@@ -75,16 +75,16 @@ class Sync:
     async def _list(self, objects: Objects, api_version: str, plural: str) -> set[Key]:
         """The experiments that something new concerns."""
         # What a watch brings while the list is under way is not in `before`, and so never taken for deleted.
-        before = list(objects)
+        before = objects.uids()
         found: list[dict[str, Any]] = await asyncio.to_thread(
             self.kube.list, api_version, plural, self.namespace or None
         )
         present = {obj["metadata"]["uid"] for obj in found}
-        news = [obj for obj in found if objects.put(obj)]
-        gone = [obj for obj in before if obj["metadata"]["uid"] not in present]
-        for obj in gone:
-            objects.remove(obj)
-        keys = map(key_of, (*news, *gone))
+        keys = {key_of(obj) for obj in found if objects.put(obj)}
+        for key, uid in before.items():
+            if uid not in present:
+                objects.forget(key, uid)
+                keys.add(key)
         if objects is self.store.experiments:
-            return set(keys)
+            return keys
         return {experiment for key in keys for experiment in self.store.interested(key)}

@@ -14,7 +14,8 @@ from rich.console import Console
 
 from tests.bench.scale import report
 from tests.bench.scale.bars import bars
-from tests.bench.scale.measure import Bench, Found, Plan
+from tests.bench.scale.found import Found, Plan
+from tests.bench.scale.measure import Bench
 from tests.bench.scale.place import SCRAPE, made
 from tests.load.__main__ import seconds
 

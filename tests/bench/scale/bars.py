@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from tests.bench.scale.measure import Found
+from tests.bench.scale.found import Found
 from tests.bench.scale.peers import PEERS
 
 _THOUSAND: Final = 1000

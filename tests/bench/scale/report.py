@@ -12,7 +12,7 @@ from rich.table import Table
 
 from tests.bench.scale.bars import Bar, beaten
 from tests.bench.scale.costs import PROGRAMS
-from tests.bench.scale.measure import FACTOR, Found
+from tests.bench.scale.found import FACTOR, Found
 from tests.bench.scale.peers import PEERS, READY_200_MORE, SOURCE
 
 Row = tuple[str, Callable[[Found], str]]

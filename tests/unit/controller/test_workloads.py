@@ -7,10 +7,10 @@ from serin.controller.workloads import Workloads
 from serin.kube.deployments import promoted_template, template_hash, workload
 
 
-def deployment(uid: str, image: str, replicas: int = 2) -> dict[str, Any]:
+def deployment(uid: str, image: str, version: int = 1, replicas: int = 2) -> dict[str, Any]:
     """A Deployment as the API server gives it."""
     pod = {"metadata": {"labels": {"app": uid}}, "spec": {"containers": [{"name": "main", "image": image}]}}
-    meta = {"name": uid, "namespace": "shop", "uid": uid, "generation": 1, "resourceVersion": "1"}
+    meta = {"name": uid, "namespace": "shop", "uid": uid, "generation": 1, "resourceVersion": str(version)}
     return {"metadata": meta, "spec": {"replicas": replicas, "template": pod}, "status": {"readyReplicas": replicas}}
 
 
@@ -21,6 +21,7 @@ def test_another_version_is_read_again() -> None:
     assert seen.of(first) is seen.of(first)
     later = copy.deepcopy(first)
     later["status"]["readyReplicas"] = 1
+    later["metadata"]["resourceVersion"] = "2"
     assert seen.of(later) == workload(later) != workload(first)
     assert seen.of(None) is None
 
@@ -30,8 +31,8 @@ def test_the_promoted_template_follows_both() -> None:
     seen, control, canary = Workloads(), deployment("a", "shop:1"), deployment("b", "shop:2")
     first = seen.promoted(control, canary)
     assert first == seen.promoted(control, canary) == template_hash(promoted_template(control, canary))
-    assert seen.promoted(control, deployment("b", "shop:3")) != first
-    relabelled = deployment("a", "shop:1")
+    assert seen.promoted(control, deployment("b", "shop:3", 2)) != first
+    relabelled = deployment("a", "shop:1", 2)
     relabelled["spec"]["template"]["metadata"]["labels"]["tier"] = "web"
     assert seen.promoted(relabelled, canary) != first
     assert seen.promoted(control, None) == seen.promoted(None, canary) == ""
