@@ -4,13 +4,14 @@ A rule is asked with one `Case` and answers with a `Finding` or None; the first 
 are the documentation of the policy, and docs are generated from the rules' docstrings.
 """
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
 from serin.api.names import APPROVE
 from serin.api.spec import Spec, Stage
-from serin.api.status import Phase, Status, VerdictName
+from serin.api.status import GuardrailStatus, Phase, Status, VerdictName
 from serin.engine import sample_ratio, wording
 from serin.engine.evidence import Counted, samples
 from serin.engine.goals import judging
@@ -278,6 +279,29 @@ def enough_evidence(case: Case) -> Finding | None:
     )
 
 
+def undecided(case: Case) -> Finding | None:
+    """A step forward waits while a guardrail is above `max` and worse than control, until that is shown or gone.
+
+    A stage that is over before the evidence is would else promote what it has just warned of.
+    """
+    for service in case.status.services:
+        for each in service.guardrails:
+            if each.verdict == VerdictName.WARNING and each.rule == "max" and _looks_worse(each):
+                text = (
+                    f"the stage's time is over, but {service.name}'s {each.name} is above its max and worse than"
+                    f" control's, which is not shown beyond doubt yet: {each.summary}; waiting until it is, or is gone"
+                )
+                brief = f"{service.name}: {each.name} {each.canary}, control {each.control}: not decided yet"
+                return Finding("GuardrailUndecided", text, brief=brief)
+    return None
+
+
+def _looks_worse(guardrail: GuardrailStatus) -> bool:
+    """The interval of the ratio to control lies above 1."""
+    low = re.search(r"at least ([\d.]+)x|\[([\d.]+),", guardrail.ratio)
+    return low is not None and float(low[1] or low[2]) > 1
+
+
 def goals_judged(case: Case) -> Finding | None:
     """A step forward from the stage of the goals needs the last look at each of them, however long that takes."""
     lost = judging.unmeasured(case.spec, case.status)
@@ -331,6 +355,7 @@ STAYS: Final[tuple[Rule, ...]] = (
     stage_time,
     stage_samples,
     enough_evidence,
+    undecided,
     goals_judged,
     goals_reached,
     pods_ready,

@@ -303,3 +303,13 @@ def test_a_guardrail_may_have_any_name(name: str) -> None:
     assert f"recommendation/{name}" in world.status.checkpoint
     assert samples(world.status.checkpoint, "recommendation")[1] > 0
     assert {each.name for each in world.status.services[0].guardrails} == {"errorRate", "latencyP95", name}
+
+
+def test_a_stage_does_not_end_in_a_warning_that_is_being_decided() -> None:
+    """Too short a stage for its evidence: a canary with a fifth of its requests failing is not promoted meanwhile."""
+    short = spec(services=SERVICES[:1], stages=[{"name": "half", "weight": 50, "duration": "20s"}])
+    world = World(short, traffic=Traffic(rate=40.0, errors=0.0), faults=(Fault(errors=0.2),), replicas=4)
+    reasons = {decision.status.reason for decision in world.run(3600.0)}
+    assert world.status.phase is Phase.ROLLED_BACK, world.status.message
+    assert "GuardrailUndecided" in reasons
+    assert "StagesPassed" not in reasons

@@ -136,8 +136,17 @@ _UNJUDGED = (
     ),
 )
 
+
+def _warning(ratio: str, rule: str = "max") -> Callable[[Case], Case]:
+    """A guardrail that warns."""
+    shown = GuardrailStatus(name="errorRate", verdict="Warning", summary="canary 19%", rule=rule, ratio=ratio)
+    return _status(services=(ServiceStatus(name="recommendation", guardrails=(shown,)),))
+
+
 RULES: list[tuple[Rule, Callable[[Case], Case], str, str]] = [
     (rules.aborted, _spec(abort=True), "Aborted", "spec.abort is true"),
+    (rules.undecided, _warning("at least 7x"), "GuardrailUndecided", "is above its max and worse than control's"),
+    (rules.undecided, _warning("5.7x [1.4, 25]"), "GuardrailUndecided", "waiting until it is, or is gone"),
     (rules.guardrail_failing, _counted(failing=(_FAILING,)), "GuardrailFailing", "rec: canary 5%"),
     (
         rules.guardrail_failing,
@@ -240,6 +249,7 @@ def test_order_of_the_chains() -> None:
             "stage_time",
             "stage_samples",
             "enough_evidence",
+            "undecided",
             "goals_judged",
             "goals_reached",
             "pods_ready",
@@ -254,6 +264,9 @@ def test_order_of_the_chains() -> None:
         (rules.canary_cannot_start, _last_service(canary=dataclasses.replace(_STUCK, ready=10))),
         (rules.canary_cannot_start, _last_service(canary=dataclasses.replace(_STUCK, replicas=0, ready=0))),
         (rules.canary_cannot_start, _last_service(canary=dataclasses.replace(_STUCK, deadline_exceeded=False))),
+        (rules.undecided, _warning("at least 0.9x")),
+        (rules.undecided, _warning("5.7x [0.54, inf]")),
+        (rules.undecided, _warning("at least 7x", rule="warn")),
         (rules.stage_samples, _stage(min_samples=500)),
         (rules.stage_time, _status(stage_seconds=121.0)),
         (rules.enough_evidence, _status(verdict=VerdictName.WARNING)),
