@@ -1,5 +1,6 @@
 """What is asked of Prometheus for a service, and that it follows the route."""
 
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import msgspec
@@ -7,9 +8,11 @@ import pytest
 
 from serin.api.spec import Service, Spec, parse_spec
 from serin.api.status import Phase, Status
-from serin.controller.store import key_of
+from serin.controller.observe import Observer
+from serin.controller.store import Store, key_of
 from serin.controller.targets import Targets
 from serin.engine.leads import Lead
+from serin.engine.observation import Problem, RouteReading
 
 OBJ: dict[str, Any] = {"metadata": {"namespace": "ns", "name": "x", "uid": "u"}}
 HTTP, RUNNING = {"type": "HTTPRoute", "httpRoute": {"name": "r"}}, Status(phase=Phase.PROGRESSING, weight=50)
@@ -87,3 +90,38 @@ async def test_a_bake_asks_for_who_serves(preset: str) -> None:
     assert (control.control, control.canary) == (before.control, [])
     assert (canary.control, canary.canary) == (before.canary, [])
     assert (control.canary_names, canary.control_names) == (frozenset(), before.canary_names)
+
+
+class Router:
+    """Notes what it is asked, in order."""
+
+    def __init__(self, *leads: Lead) -> None:
+        self.told = leads
+        self.calls: list[str] = []
+
+    def leads(self, *_: object) -> tuple[Lead, ...]:
+        """Return where the route leads."""
+        self.calls.append("leads")
+        return self.told
+
+    def read(self, *_: object, **__: object) -> RouteReading:
+        """Return a split that is at rest."""
+        self.calls.append("read")
+        return RouteReading(0.0, settled=True, token="t")  # noqa: S106 - of a split
+
+    def check(self, *_: object) -> tuple[Problem, ...]:
+        """Return a problem, so that nothing else is asked."""
+        self.calls.append("check")
+        return (Problem("RouteNotFound", "no route"),)
+
+
+async def test_places_are_never_newer_than_the_split() -> None:
+    """Both come from the reader of looks, the places first: an edit in between shows in the split's token."""
+    acts, looks, asked = Router(), Router(*LEADS), spec("EnvoyGateway")
+    with ThreadPoolExecutor(1) as executor:
+        nobody: Any = None
+        observer = Observer(Store(), nobody, acts, nobody, executor, looks)  # type: ignore[arg-type]
+        await observer.observe(OBJ, asked, Status(), 0.0, asked=True)
+    assert looks.calls == ["leads", "read", "read"], "of two services one is at a gateway"
+    assert set(acts.calls) == {"check"}
+    assert observer.targets.problem(OBJ, asked, asked.services[0]) is None
