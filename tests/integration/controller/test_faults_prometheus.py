@@ -219,7 +219,8 @@ def _judged(
     row = Row(
         f"Prometheus: {fault}", f"{len(names)} experiments, {LASTS / MINUTE:.0f} min", middle[names["due"]]["message"]
     )
-    row.seconds = unix(after[names["bad"]].get("foundAt", "")) - (start + BEGINS + LASTS)
+    found = unix(after[names["bad"]].get("foundAt", ""))
+    row.seconds = max(0.0, found - (start + BEGINS + LASTS))
     for kind in names.keys() - {"bad", "aborted"}:
         for each in after[names[kind]]["transitions"]:
             if each["to"] in {"RollingBack", "RolledBack", "Failed"}:
