@@ -71,7 +71,8 @@ describes: venv ## Some thirty situations as kubectl describe has them, into a f
 bad-states: venv packages ## Mutate every property of the CRD on a running experiment
 	$(BIN)/pytest -s tests/integration/controller/test_bad_states.py $(PYTEST_ARGS)
 
-e2e: venv images ## Test whole rollouts on the real cluster
+e2e: venv images ## Test whole rollouts on the real cluster, through a gateway too where it is built (make gateway)
+	@$(CLUSTER) gateway-if-built
 	$(BIN)/pytest tests/e2e $(PYTEST_ARGS)
 
 test: lint packages images ## Check and test everything: lint, unit, integration, e2e
@@ -121,6 +122,7 @@ bench-traffic: venv ## On the cluster with its gateway: requests lost by switchi
 	@$(BIN)/python -m tests.bench.traffic switching --router HTTPRoute $(BENCH_ARGS)
 	@$(BIN)/python -m tests.bench.traffic switching --router Replicas $(BENCH_ARGS)
 	@$(BIN)/python -m tests.bench.traffic sticky
+	@$(BIN)/python -m tests.bench.traffic first
 
 bench-scale: venv ## 100, 1,000 and 5,000 experiments on a real control plane: lag, CPU, requests (BENCH_ARGS='--sizes 20,100,300': peers)
 	@PYTHONPATH=operator:. $(BIN)/python -m tests.bench.scale $(BENCH_ARGS)
