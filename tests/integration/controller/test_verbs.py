@@ -105,6 +105,9 @@ def test_verbs_over_a_life(cluster: Cluster, address: str, serin: Serin) -> None
     wrong = serin("approve", "verbs", "--stage", "quarter")
     assert wrong.code == 2
     assert "write --stage half" in wrong.err
+    quiet = serin("approve", "verbs", "--srm")
+    assert quiet.code == 2, quiet
+    assert "no split waits for a person (Holding: " in quiet.err
     approved = serin("approve", "verbs")
     assert approved.code == 0, approved
     until(lambda: phase() == "Succeeded", "promoted", 120)
