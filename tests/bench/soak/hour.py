@@ -169,9 +169,9 @@ def watched(running: Operator, shops: Shops, snapshots: Path, duration: float, c
         "resident memory": Course("MiB", 5.0),
         "open files": Course("", 2.0),
         "connections": Course("", 2.0),
-        "threads": Course("", 1.0),
-        "asyncio tasks": Course("", 2.0),
-        "largest status": Course("KiB", 0.5),
+        "threads": Course("", 3.0),
+        "asyncio tasks": Course("", 10.0),
+        "largest status": Course("KiB", 1.0),
     }
     outage = Outages()
     taken = 0
