@@ -62,6 +62,7 @@ def test_a_run_behind_a_token(cluster: Cluster, tmp_path: Path) -> None:
         )
         cluster.kubectl("apply", "-f", "-", given=body)
         running = stack.enter_context(operator(cluster, "metered"))
+        until(running.leads, f"the operator leads: {running.log.read_text()[-500:]}", 90)
         commands = refused(cluster, "metered").partition("writes: ")[2]
         assert sizes(cluster, "metered") == (2, 0)
         kubectl = f"{from_environment().bin / 'kubectl'} --kubeconfig={cluster.admin} "
