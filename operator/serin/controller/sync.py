@@ -76,11 +76,12 @@ class Sync:
         """The experiments that something new concerns."""
         # What a watch brings while the list is under way is not in `before`, and so never taken for deleted.
         before = objects.uids()
-        found: list[dict[str, Any]] = await asyncio.to_thread(
-            self.kube.list, api_version, plural, self.namespace or None
-        )
-        present = {obj["metadata"]["uid"] for obj in found}
-        keys = {key_of(obj) for obj in found if objects.put(obj)}
+        present: set[str] = set()
+        keys: set[Key] = set()
+        pages = self.kube.pages(api_version, plural, self.namespace or None)
+        while (page := await asyncio.to_thread(next, pages, None)) is not None:
+            present |= {obj["metadata"]["uid"] for obj in page}
+            keys |= {key_of(obj) for obj in page if objects.put(obj)}
         for key, uid in before.items():
             if uid not in present:
                 objects.forget(key, uid)

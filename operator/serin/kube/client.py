@@ -61,7 +61,23 @@ class Kube:
         self, api_version: str, plural: str, namespace: str | None = None, *, label_selector: str = "", limit: int = 500
     ) -> list[dict[str, Any]]:
         """All objects, page by page."""
-        return list(self._pages(_path(api_version, plural, namespace), plural, label_selector, limit))
+        pages = self.pages(api_version, plural, namespace, label_selector=label_selector, limit=limit)
+        return [obj for page in pages for obj in page]
+
+    def pages(
+        self, api_version: str, plural: str, namespace: str | None = None, *, label_selector: str = "", limit: int = 500
+    ) -> Iterator[Sequence[dict[str, Any]]]:
+        """All objects, a page at a time: of many, no more than a page is in memory."""
+        token = ""
+        while True:
+            query = [("limit", str(limit))]
+            query += [("labelSelector", label_selector)] if label_selector else []
+            query += [("continue", token)] if token else []
+            page = self._call("GET", _path(api_version, plural, namespace), plural, query=query, verb="LIST")
+            yield page.get("items") or []
+            token = page.get("metadata", {}).get("continue", "")
+            if not token:
+                return
 
     def plural(self, api_version: str, kind: str) -> str:
         """What paths call a kind.
@@ -104,18 +120,6 @@ class Kube:
     def close(self) -> None:
         """Gives the connections back."""
         self._api.close()
-
-    def _pages(self, path: str, plural: str, selector: str, limit: int) -> Iterator[dict[str, Any]]:
-        token = ""
-        while True:
-            query = [("limit", str(limit))]
-            query += [("labelSelector", selector)] if selector else []
-            query += [("continue", token)] if token else []
-            page = self._call("GET", path, plural, query=query, verb="LIST")
-            yield from page.get("items", ())
-            token = page.get("metadata", {}).get("continue", "")
-            if not token:
-                return
 
     def _call(
         self,

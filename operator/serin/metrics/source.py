@@ -34,13 +34,14 @@ _FIRST_ROWS: Final = 140
 _FORGET: Final = 0.9
 """Of the estimate, at each answer: one large histogram that is gone does not make small queries for ever."""
 
+_Counts = dict[Target, ServiceCounts | Unmeasured]
 _Key = tuple[Access, Metrics, float, float]
 
 
 @dataclass(slots=True)
 class _Shared:
     targets: frozenset[Target]
-    answers: dict[Target, Answer]
+    answers: _Counts
     task: asyncio.Task[None]
     since: float
 
@@ -79,11 +80,10 @@ class MetricsSource:
         shared = self._join(key, target) or self._start(key, chain((target,), everyone))
         # One caller that is cancelled must not take the answer away from the others.
         await asyncio.shield(shared.task)
-        answer = shared.answers[target]
-        failed = [answer.problem, *(each for each in answer.custom.values() if isinstance(each, Unmeasured))]
-        if any(each is not None and each.failure.passes for each in failed):
+        counts = shared.answers[target]
+        if isinstance(counts, Unmeasured) and counts.failure.passes:
             self._forget(key, shared)
-        return service_counts(target, answer, seconds)
+        return counts
 
     async def instant(
         self, ref: PrometheusRef, promql: str, at: float | None = None, *, namespace: str = ""
@@ -121,7 +121,7 @@ class MetricsSource:
         allowed, metrics, ends_at, seconds = key
         asked = {each for shared in self._shared.get(key, ()) for each in shared.targets}
         fits = {each for each in candidates if (each.access, each.metrics) == (allowed, metrics)} - asked
-        answers: dict[Target, Answer] = {}
+        answers: _Counts = {}
         task = asyncio.create_task(self._ask_all(fits, answers, ends_at, seconds))
         shared = _Shared(frozenset(fits), answers, task, time.monotonic())
         self._shared.setdefault(key, []).append(shared)
@@ -135,15 +135,13 @@ class MetricsSource:
         else:
             self._shared.pop(key, None)
 
-    async def _ask_all(
-        self, targets: Iterable[Target], answers: dict[Target, Answer], ends_at: float, seconds: float
-    ) -> None:
+    async def _ask_all(self, targets: Iterable[Target], answers: _Counts, ends_at: float, seconds: float) -> None:
         ordered = sorted(targets, key=lambda each: (each.namespace, each.service, sorted(each.canary_names)))
         size = max(1, int(_ROWS // self._rows))
         chunks = [ordered[begin : begin + size] for begin in range(0, len(ordered), size)]
         await asyncio.gather(*(self._ask(chunk, answers, ends_at, seconds) for chunk in chunks))
 
-    async def _ask(self, targets: list[Target], answers: dict[Target, Answer], ends_at: float, seconds: float) -> None:
+    async def _ask(self, targets: list[Target], answers: _Counts, ends_at: float, seconds: float) -> None:
         """Asks for one chunk; a chunk that is refused is halved, so that one target can't blind the others."""
         allowed = targets[0].access
         answer = Answer()
@@ -165,7 +163,8 @@ class MetricsSource:
                 answer.problem = rows
         if answer.problem is None:
             await self._ask_custom(targets, answer, ends_at, seconds)
-        answers.update(dict.fromkeys(targets, answer))
+        # Counts are kept and not the rows: those of a thousand experiments are tens of megabytes.
+        answers.update((target, service_counts(target, answer, seconds)) for target in targets)
 
     async def _ask_custom(self, targets: list[Target], answer: Answer, ends_at: float, seconds: float) -> None:
         """The users' own counters: one query for each selector, whoever shares it."""

@@ -1,7 +1,7 @@
 """Who is looked at after a list: everybody at the start, later only those whom something new concerns."""
 
 import copy
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Iterator
 from typing import Any
 
 from serin.controller.scheduler import Scheduler
@@ -16,9 +16,9 @@ class Lists:
     def __init__(self) -> None:
         self.objects: dict[str, list[dict[str, Any]]] = {"deployments": [], "canaryexperiments": []}
 
-    def list(self, _api: str, plural: str, _namespace: str | None) -> list[dict[str, Any]]:
-        """As `serin.kube.client.Kube.list`."""
-        return copy.deepcopy(self.objects[plural])
+    def pages(self, _api: str, plural: str, _namespace: str | None) -> Iterator[list[dict[str, Any]]]:
+        """As `serin.kube.client.Kube.pages`, an object a page."""
+        yield from ([obj] for obj in copy.deepcopy(self.objects[plural]))
 
 
 class Wakes(Scheduler):
@@ -81,14 +81,14 @@ async def test_news_survive_an_outage_in_the_middle(monkeypatch: Any) -> None:
     await sync.once()
     wakes.taken()
     kube.objects["deployments"] = [_object("one-old", 2)]
-    real = kube.list
+    real = kube.pages
 
-    def failing(api: str, plural: str, namespace: str | None) -> list[dict[str, Any]]:
+    def failing(api: str, plural: str, namespace: str | None) -> Iterator[list[dict[str, Any]]]:
         if plural == "canaryexperiments":
-            kube.list = real  # type: ignore[method-assign]
+            kube.pages = real  # type: ignore[method-assign]
             raise Unavailable("the API server answered 503", 503)
-        return real(api, plural, namespace)
+        yield from real(api, plural, namespace)
 
-    kube.list = failing  # type: ignore[assignment]
+    kube.pages = failing  # type: ignore[assignment]
     await sync.once()
     assert wakes.taken() == ["one"]
