@@ -159,6 +159,19 @@ def test_a_rollback_is_written_though_nobody_follows(kube: Kube, namespace: str)
     assert shop.sizes() == (TOTAL, 0)
 
 
+def test_edits_of_our_rule_do_not_hold_up_the_way_back(kube: Kube, namespace: str) -> None:
+    """Somebody changes a timeout in the rule before each look, so nobody ever follows; after 10 s it is at 0 anyhow."""
+    shop = routed(kube, namespace)
+    shop.bring(50)
+    for number in range(4):
+        rule = shop.route()["spec"]["rules"][0]
+        shop.edit({"spec": {"rules": [{**rule, "timeouts": {"request": f"{number + 1}s"}}]}})
+        shop.restore()
+        shop.clock.now += 5.1
+    assert shop.weights() == [0, 100]
+    assert shop.route()["spec"]["rules"][0]["timeouts"] == {"request": "4s"}
+
+
 def test_a_rejected_route_names_the_reason(kube: Kube, namespace: str) -> None:
     """Accepted=False is said with the controller's own message, before the first step and after it."""
     shop = routed(kube, namespace)

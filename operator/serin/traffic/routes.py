@@ -228,7 +228,9 @@ class RouteRouter:
         """Whether the proxies have had the present numbers for long enough; a way back waits for no dead controller."""
         present, quiet = digest(route, rules), _SETTLES if reports(route) else _SETTLES_UNSEEN
         followed = self._held(namespace, service, "followed", "" if trouble(route) else present)
-        written = self._held(namespace, service, "written", present)
+        # By the numbers alone: whoever edits a rule again and again must not hold up a way back.
+        numbers = [(each.canary.weight, each.control.weight) for each in rules]
+        written = self._held(namespace, service, "written", str(numbers))
         return followed >= quiet or (weight == 0 and written >= _PATIENCE)
 
     def _set(self, namespace: str, address: Address, route: dict[str, Any], numbers: dict[Pair, Numbers]) -> None:
