@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from serin.stats import mixture, ratio, refine
+from serin.stats import clumps, mixture, ratio, refine
 from serin.stats.baseline import baseline_share, patience
 from serin.stats.config import LatencyConfig
 from serin.stats.evidence import RULES, strongest, strongest_edge
@@ -17,6 +17,7 @@ from serin.stats.plan import RESTART_SECONDS
 if TYPE_CHECKING:
     from serin.stats.fleet import Constants, Fleet, Ints, Looks
     from serin.stats.mixture import Floats, Wealth
+    from serin.stats.plan import Plan
 
 MEMORY_SECONDS = 120.0
 """Smoothing of the binomial variance per second that phi is made of: short enough to follow a change of load, long
@@ -50,9 +51,12 @@ def advance(constants: Constants, fleet: Fleet, looks: Looks) -> Fleet:
     started, bake_started, begun = _beginning(constants, fleet, looks)
     chance = rows.trials * rows.share * (1 - rows.share)
     variance = _smoothed(constants, fleet, chance, looks)
-    clock = np.repeat(seconds[:, None], plan.rows, axis=1)
-    clock[:, plan.baseline_row] = bake_seconds
-    rate = variance / -np.expm1(-np.maximum(clock, 1e-9) / MEMORY_SECONDS)
+    rate = _rate(plan, variance, seconds, bake_seconds)
+    common = _common(constants, fleet, looks)
+    if common is not None:
+        # these bets are fair look by look, not given the bad requests of the look: phi must not know them
+        before = _rate(plan, fleet.variance, fleet.seconds, fleet.bake_seconds)
+        rate = np.where(common[1] > 0, before, rate)
     tau2 = constants.tau2 * fleet.noise[:, refine.FACTOR, None]
     excess = mixture.dispersion(tau2, rate)
     level = plan.level_row
@@ -80,18 +84,19 @@ def advance(constants: Constants, fleet: Fleet, looks: Looks) -> Fleet:
             score=bad - trials * share,
             variance=chance[:, level],
         ),
-        wealth=_grown(constants, fleet, rows, (tau2, excess), begun, looks),
+        clumps=clumps.counted(fleet.clumps, looks.control[:, 0] * 1.0, looks.control[:, -1] * 1.0),
+        wealth=_grown(constants, fleet, rows, (tau2, excess, common), begun, looks),
         variance=variance,
         profile=fleet.profile + ratio.log_likelihood(bad, trials, share),
     )
-    return _decided(constants, after, looks)
+    return _decided(constants, after, looks, clumps.size(fleet.clumps))
 
 
 def _grown(
     constants: Constants,
     fleet: Fleet,
     rows: _Rows,
-    noise: tuple[Floats, Floats],
+    noise: tuple[Floats, Floats, tuple[Floats, Floats] | None],
     begun: Floats | None,
     looks: Looks,
 ) -> Wealth:
@@ -111,10 +116,28 @@ def _grown(
         tau2=noise[0][:, :end],
         excess_dispersion=noise[1][:, :end],
         most=most,
+        common=None if noise[2] is None else (noise[2][0][:, :end], noise[2][1][:, :end]),
     )
     part = None if begun is None else begun[:, :end]
     grown = mixture.grow(fleet.wealth[:, :end], part, increment, constants.ceiling[:, :end])
     return grown if baking else np.concatenate([grown, fleet.wealth[:, end:]], axis=1)
+
+
+def _common(constants: Constants, fleet: Fleet, looks: Looks) -> tuple[Floats, Floats] | None:
+    """Requests of both arms, and control's share before the look in each row that compares with it; latency only.
+
+    The share is 0, for not known, where one of the arms did not serve: such a look says nothing.
+    """
+    plan = constants.plan
+    if plan.edges is None:
+        return None
+    served, guess = np.zeros((len(fleet.primary), plan.rows)), np.zeros((len(fleet.primary), plan.rows))
+    served[:] = (looks.control[:, -1] + looks.canary[:, -1])[:, None]
+    both = (looks.control[:, -1:] > 0) & (looks.canary[:, -1:] > 0)
+    before = both * fleet.control[:, :-1] / np.maximum(fleet.control[:, -1:], 1)
+    guess[:, : plan.compared] = before[:, : plan.compared]
+    guess[:, plan.level_row] = before[np.arange(len(before)), np.maximum(fleet.primary, 0)] * (fleet.primary >= 0)
+    return served, guess
 
 
 def _primary(constants: Constants, fleet: Fleet, looks: Looks) -> Ints:
@@ -182,6 +205,13 @@ def _window(fleet: Fleet) -> Floats:
     return parts
 
 
+def _rate(plan: Plan, variance: Wealth, seconds: Floats, bake_seconds: Floats) -> Floats:
+    """Binomial variance per second: the smoothed one without the zeros that it began with, shape (n, rows)."""
+    clock = np.repeat(seconds[:, None], plan.rows, axis=1)
+    clock[:, plan.baseline_row] = bake_seconds
+    return variance / -np.expm1(-np.maximum(clock, 1e-9) / MEMORY_SECONDS)
+
+
 def _smoothed(constants: Constants, fleet: Fleet, fresh: Floats, looks: Looks) -> Wealth:
     """Binomial variance per second, smoothed; rows that this look says nothing about keep theirs."""
     rows = np.arange(constants.plan.rows)
@@ -192,10 +222,11 @@ def _smoothed(constants: Constants, fleet: Fleet, fresh: Floats, looks: Looks) -
     return np.where(active, smoothed, fleet.variance).astype(np.float32)
 
 
-def _decided(constants: Constants, fleet: Fleet, looks: Looks) -> Fleet:
+def _decided(constants: Constants, fleet: Fleet, looks: Looks, clump: Floats) -> Fleet:
     """The fleet with the rules and the edges that reject, where one does. The first one stays."""
     bad, total = looks.canary[:, 0], looks.canary[:, -1]
     trips = (total >= BREAKER_REQUESTS) & (2 * bad >= total) & (fleet.failed == 0)
+    trips &= bad >= BREAKER_REQUESTS / 2 * clump
     if constants.plan.edges is not None:
         trips = np.zeros_like(trips)
     served = np.where(fleet.baking, fleet.bake[:, -1], fleet.canary[:, -1])

@@ -15,13 +15,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from serin.stats import ratio
+from serin.stats.clumps import CLUMPS
 from serin.stats.looks import Rule
 from serin.stats.state import NOISE, State
 
 if TYPE_CHECKING:
     from serin.stats.plan import Plan
 
-VERSION = 2
+VERSION = 3
 _HEADER = struct.Struct("<BIddIIbBb4qd")
 _LARGEST = 1 << 20
 """Bytes after decompression that a record may have: far above any real one, far below what could hurt."""
@@ -49,6 +50,7 @@ def pack(plan: Plan, state: State) -> str:
         state.wealth.astype("<f4").view(np.uint8).reshape(-1, 4).T.tobytes(),
         state.variance.astype("<f4").tobytes(),
         state.noise.astype("<f8").tobytes(),
+        state.clumps.astype("<f8").tobytes(),
         state.due.astype("<f8").view(np.uint8).reshape(-1, 8).T.tobytes(),
         state.profile.astype("<f8").view(np.uint8).reshape(-1, 8).T.tobytes(),
     )
@@ -73,7 +75,7 @@ def unpack(plan: Plan, record: str) -> State:
         raise ValueError("the checkpoint belongs to other settings (alpha, limits, stages, edges or dispersion)")
     cells = plan.thresholds + 1
     wealth = plan.rows * len(plan.columns.excess) * 4
-    sizes = (3 * cells * 8, wealth, plan.rows * 4, NOISE * 8, plan.thresholds * 8, ratio.KNOTS * 8)
+    sizes = (3 * cells * 8, wealth, plan.rows * 4, NOISE * 8, CLUMPS * 8, plan.thresholds * 8, ratio.KNOTS * 8)
     if len(raw) != _HEADER.size + sum(sizes) or not inflate.eof:
         raise ValueError("the checkpoint is cut short or too long; the run's evidence starts anew")
     parts = np.split(np.frombuffer(raw, np.uint8, offset=_HEADER.size), np.cumsum(sizes)[:-1])
@@ -99,8 +101,9 @@ def unpack(plan: Plan, record: str) -> State:
         wealth=_planes(parts[1], 4).view("<f4").astype(np.float32).reshape(plan.rows, -1),
         variance=parts[2].view("<f4").astype(np.float32),
         noise=parts[3].view("<f8").astype(np.float64),
-        due=_planes(parts[4], 8).view("<f8").astype(np.float64),
-        profile=_planes(parts[5], 8).view("<f8").astype(np.float64),
+        clumps=parts[4].view("<f8").astype(np.float64),
+        due=_planes(parts[5], 8).view("<f8").astype(np.float64),
+        profile=_planes(parts[6], 8).view("<f8").astype(np.float64),
     )
 
 

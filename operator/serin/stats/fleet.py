@@ -72,6 +72,7 @@ class Fleet:
     due: Floats
     phi: Floats
     noise: Floats
+    clumps: Floats
     wealth: Wealth
     variance: Wealth
     profile: Floats

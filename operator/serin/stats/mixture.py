@@ -24,6 +24,8 @@ from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 
+from serin.stats.common import LARGEST_SHARE, log_ratio_of_shares
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
@@ -35,6 +37,10 @@ BATCH_SECONDS = 1200.0
 
 STEADY_CAUTION = 1.35
 """c in phi = 1 + c tau^2 V for small harm: above 1, because tau^2 is an estimate."""
+
+EARLY_CAUTION = 1.15
+"""The same for bets on large harm that begin at the start alone. They live for minutes and begin once, so there is no
+search among many beginnings to be paid for; what remains is that tau^2 is an estimate."""
 
 SUDDEN_CAUTION = 1.5
 """The same for bets that begin every few minutes: many beginnings find the tail of what pods do within minutes."""
@@ -58,6 +64,7 @@ LOOK_GAIN_CALM = 4.0
 """Beside a part of what a rejection needs, one look may win 4/(phi-1): without overdispersion there is no limit."""
 
 STEADY_START, STEADY_WIDE = 13.0, 3.0
+EARLY_START = 5.0
 SUDDEN_START, SUDDEN_CLOSE = 1.0, 2.0
 GROSS_START = 1.0
 """Shares of the stake by kind of bet and by when it is placed; they are scaled to a sum of 1."""
@@ -96,18 +103,22 @@ class Columns:
         return float(self.start.sum())
 
 
-def columns(steady: int, sudden: int, gross: int) -> Columns:
-    """Log-spaced alternatives in three groups.
+def columns(steady: int, early: int, sudden: int, gross: int) -> Columns:
+    """Log-spaced alternatives in four groups.
 
     Args:
         steady: bets on small harm, 1.15 to 4; placed at the start and at the wide restarts.
+        early: bets on large harm, 2.5 to 5; placed at the start.
         sudden: bets on larger harm, 1.5 to 20; placed at the start and at the close restarts.
         gross: bets on gross harm, 1.5 to 20 above a null that is moved; placed at the start.
     """
-    ratio = [np.geomspace(1.15, 4.0, steady), np.geomspace(1.5, 20.0, sudden), np.geomspace(1.5, 20.0, gross)]
-    parts = [_prior(ratio[0], STEADY_FALL), _prior(ratio[1], SUDDEN_FALL), _prior(ratio[2], 0.0)]
-    total = STEADY_START + STEADY_WIDE + SUDDEN_START + SUDDEN_CLOSE + GROSS_START
-    caution = np.repeat([STEADY_CAUTION, SUDDEN_CAUTION, STEADY_CAUTION * GROSS_DISPERSION], [steady, sudden, gross])
+    counts = (steady, early, sudden, gross)
+    reach = ((1.15, 4.0), (2.5, 5.0), (1.5, 20.0), (1.5, 20.0))
+    ratio = [np.geomspace(*ends, count) for ends, count in zip(reach, counts, strict=True)]
+    falls = (STEADY_FALL, 0.0, SUDDEN_FALL, 0.0)
+    parts = [_prior(each, fall) for each, fall in zip(ratio, falls, strict=True)]
+    total = STEADY_START + STEADY_WIDE + EARLY_START + SUDDEN_START + SUDDEN_CLOSE + GROSS_START
+    caution = np.repeat([STEADY_CAUTION, EARLY_CAUTION, SUDDEN_CAUTION, STEADY_CAUTION * GROSS_DISPERSION], counts)
 
     def stake(*shares: float) -> Floats:
         return np.concatenate([share / total * part for share, part in zip(shares, parts, strict=True)])
@@ -116,11 +127,11 @@ def columns(steady: int, sudden: int, gross: int) -> Columns:
     return Columns(
         log_ratio=np.log(flat),
         excess=flat - 1.0,
-        start=stake(STEADY_START, SUDDEN_START, GROSS_START),
-        wide=stake(STEADY_WIDE, 0.0, 0.0),
-        close=stake(0.0, SUDDEN_CLOSE, 0.0),
+        start=stake(STEADY_START, EARLY_START, SUDDEN_START, GROSS_START),
+        wide=stake(STEADY_WIDE, 0.0, 0.0, 0.0),
+        close=stake(0.0, 0.0, SUDDEN_CLOSE, 0.0),
         caution=caution,
-        gross=steady + sudden,
+        gross=steady + early + sudden,
     )
 
 
@@ -169,6 +180,7 @@ def log_increment(
     tau2: Floats,
     excess_dispersion: Floats,
     most: Floats,
+    common: tuple[Floats, Floats] | None = None,
 ) -> Floats:
     """Log L^(1/phi) of one look.
 
@@ -181,6 +193,8 @@ def log_increment(
         tau2: shape (..., rows).
         excess_dispersion: from `dispersion`, shape (..., rows).
         most: the largest gain, shape (..., rows, columns) or (..., rows, 1). To win less than a fair bet is fair.
+        common: where bad requests are not rare, all requests of both arms in the look and control's bad share before
+            it, each of shape (..., rows); see `serin.stats.common`. A share of 0: not known, the bet for rare ones.
 
     Returns:
         Shape (..., rows, columns); finite for all finite input.
@@ -192,6 +206,14 @@ def log_increment(
         shift = np.maximum(0.0, np.sqrt(tau2)[..., None] * GROSS_REACH - _slack(cols, far))
         due[..., cols.gross :] = _due(far * np.exp(shift), 1.0 - far)
     gain = bad[..., None] * cols.log_ratio - trials[..., None] * np.log1p(due * cols.excess)
+    if common is not None:
+        near, (served, guess) = slice(0, cols.gross), common
+        exact = log_ratio_of_shares(
+            cols.excess[near], bad=bad, trials=trials, served=served, share=share, null_ratio=null_ratio, guess=guess
+        )
+        gain[..., near] = np.where(guess[..., None] > 0, exact, gain[..., near])
+        # chance has the less variance the commoner bad requests are, so what pods differ by is the more beside it
+        excess_dispersion = excess_dispersion / (1.0 - np.minimum(guess, LARGEST_SHARE))
     return np.minimum(gain / (1.0 + excess_dispersion[..., None] * cols.caution), most)
 
 

@@ -60,8 +60,8 @@ LOOKS_AT_LEAST = 2.0
 STAKE_LOG = 3.0
 """About what a bet's part of the stake has to make up for before a rejection, as a log."""
 
-ERRORS = mixture.columns(14, 8, 6)
-LATENCY = mixture.columns(6, 3, 3)
+ERRORS = mixture.columns(14, 4, 8, 6)
+LATENCY = mixture.columns(6, 1, 3, 3)
 """Fewer bets for each edge, to keep the state small."""
 
 BATCHES_PER_HOUR = 3600.0 / mixture.BATCH_SECONDS

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, TypeAlias
 import numpy as np
 
 from serin.stats import ratio
+from serin.stats.clumps import CLUMPS
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -38,6 +39,7 @@ class State:
         noise: what the refinement of tau^2 remembers, shape (NOISE,).
         wealth: log wealth, float32, shape (rows, columns).
         variance: smoothed binomial variance per second, float32, shape (rows,).
+        clumps: what is remembered of control's looks, see `serin.stats.clumps`; shape (CLUMPS,).
         profile: log likelihood of the ratio at `ratio.LOG_RATIO`, shape (knots,).
     """
 
@@ -55,6 +57,7 @@ class State:
     due: Floats
     phi: float
     noise: Floats
+    clumps: Floats
     wealth: Wealth
     variance: Wealth
     profile: Floats
@@ -93,6 +96,7 @@ def initial(plan: Plan) -> State:
         due=np.zeros(plan.thresholds),
         phi=1.0,
         noise=noise,
+        clumps=np.zeros(CLUMPS),
         wealth=wealth,
         variance=np.zeros(plan.rows, dtype=np.float32),
         profile=np.zeros(ratio.KNOTS),

@@ -9,17 +9,17 @@ Every number has its seed, its runs and its Monte-Carlo error. The exit code is 
 from __future__ import annotations
 
 import argparse
-import math
 import sys
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from serin.stats import Dispersion
 from tests.bench.statistics import cost, guardrails, latency, picture, troubles
 from tests.bench.statistics.peers import PEERS, kayenta
+from tests.bench.statistics.report import Bar, delay, error_of_median, part, percent, table
 from tests.bench.statistics.streams import LOOK, LOOKS, errors
 
 if TYPE_CHECKING:
@@ -33,60 +33,9 @@ SERIN, SERIN_NEW = "Serin, 24 h of history", "Serin, no history"
 FALSE_BAR = 0.025
 
 
-class Bar(NamedTuple):
-    """A number that must not exceed its limit; `error` is one standard error of the Monte Carlo."""
-
-    name: str
-    value: float
-    error: float
-    limit: float
-
-    @property
-    def holds(self) -> bool:
-        """Held if the value is at most the limit."""
-        return self.value <= self.limit
-
-
 def cell_name(rps: float, *, noisy: bool) -> str:
     """A cell as the tables call it."""
     return f"{rps:,.0f}/s {'noisy' if noisy else 'iid'}"
-
-
-def part(found: Minutes) -> tuple[float, float]:
-    """Share of the runs that were rolled back, and its standard error (of one run more, so that 0 has one too)."""
-    n = len(found)
-    share = float(np.isfinite(found).mean())
-    careful = (share * n + 0.5) / (n + 1)
-    return share, math.sqrt(careful * (1 - careful) / n)
-
-
-def percent(found: Minutes) -> str:
-    """`2.1 ±0.2`."""
-    share, error = part(found)
-    return f"{100 * share:.1f} ±{100 * error:.1f}"
-
-
-def delay(found: Minutes) -> str:
-    """Median / 95th percentile, and what was missed."""
-    found = found[found >= 0]
-    if not len(found):
-        return "-"
-    middle, late = (float(each) for each in np.quantile(found, [0.5, 0.95], method="lower"))
-    missed = float(np.isinf(found).mean())
-    text = f"{_minutes(middle)} / {_minutes(late)}"
-    return f"{text} ({100 * missed:.0f} % missed)" if missed else text
-
-
-def _minutes(value: float) -> str:
-    return "missed" if math.isinf(value) else f"{value:g}"
-
-
-def error_of_median(found: Minutes) -> float:
-    """Half the width of the 68 % interval of the median, by order statistics."""
-    ordered = np.sort(found)
-    half = math.sqrt(len(ordered)) / 2
-    low, high = (ordered[round(len(ordered) / 2 + sign * half)] for sign in (-1, 1))
-    return float(high - low) / 2 if np.isfinite(high) else math.inf
 
 
 def serin(seed: list[int], runs: int, rps: float, *, noisy: bool, factor: float, onset: int, known: bool) -> Minutes:
@@ -100,21 +49,13 @@ def serin(seed: list[int], runs: int, rps: float, *, noisy: bool, factor: float,
     return np.where(found > onset, found - onset, -1.0) * LOOK / 60
 
 
-def table(title: str, columns: list[str], rows: dict[str, list[str]]) -> None:
-    """Print a table as Markdown, so that it can be pasted into the docs."""
-    widths = [max(len(row[i]) for row in [columns, *rows.values()]) for i in range(len(columns))]
-    first = max(len(name) for name in [*rows, ""])
-    print(f"\n{title}\n")
-    for name, cells in [("", columns), ("-" * first, ["-" * width for width in widths]), *rows.items()]:
-        print(f"| {name:{first}} | " + " | ".join(f"{c:{w}}" for c, w in zip(cells, widths, strict=True)) + " |")
-    sys.stdout.flush()
-
-
 class Bench:
     """One run of the bench: its size, and the bars found so far."""
 
-    def __init__(self, runs: int) -> None:
+    def __init__(self, runs: int, seed: int, *, peers: bool) -> None:
         self.runs = runs
+        self.seed = [seed] if seed else []
+        self.peers = PEERS if peers else {}
         self.few = max(40, runs // 10)
         self.bars: list[Bar] = []
         self.false: dict[tuple[str, str], float] = {}
@@ -127,18 +68,19 @@ class Bench:
 
     def healthy(self) -> None:
         """Both rules' tables: false rollbacks."""
-        rows: dict[str, list[str]] = {name: [] for name in [*PEERS, SERIN, SERIN_NEW]}
+        rows: dict[str, list[str]] = {name: [] for name in [*self.peers, SERIN, SERIN_NEW]}
         for number, (rps, noisy) in enumerate(CELLS):
             name = cell_name(rps, noisy=noisy)
             self.note(f"healthy, {name}")
-            stream = errors(np.random.default_rng([1, number]), self.runs, rps, noisy=noisy)
-            slow = errors(np.random.default_rng([1, number]), max(40, self.runs // 4), rps, noisy=noisy)
-            for rule, decides in PEERS.items():
+            seed = [1, number, *self.seed]
+            stream = errors(np.random.default_rng(seed), self.runs, rps, noisy=noisy)
+            slow = errors(np.random.default_rng(seed), max(40, self.runs // 4), rps, noisy=noisy)
+            for rule, decides in self.peers.items():
                 found = decides(slow if decides is kayenta else stream)
                 rows[rule].append(percent(found))
                 self.false[name, rule] = part(found)[0]
             for rule, known in ((SERIN, True), (SERIN_NEW, False)):
-                found = serin([1, number], self.runs, rps, noisy=noisy, factor=1.0, onset=0, known=known)
+                found = serin(seed, self.runs, rps, noisy=noisy, factor=1.0, onset=0, known=known)
                 rows[rule].append(percent(found))
                 share, error = part(found)
                 self.false[name, rule] = share
@@ -155,13 +97,13 @@ class Bench:
         limits[1000.0, False, 2.0] = 3.0
         columns = [cell_name(rps, noisy=noisy) for rps, noisy in CELLS]
         for factor, onset in FAULTS:
-            rows: dict[str, list[str]] = {name: [] for name in [*PEERS, SERIN, SERIN_NEW]}
+            rows: dict[str, list[str]] = {name: [] for name in [*self.peers, SERIN, SERIN_NEW]}
             for number, (rps, noisy) in enumerate(CELLS):
                 name = cell_name(rps, noisy=noisy)
-                seed = [2, number, int(10 * factor), onset]
+                seed = [2, number, int(10 * factor), onset, *self.seed]
                 self.note(f"x{factor:g}{' after 3 h' if onset else ''}, {name}")
                 stream = errors(np.random.default_rng(seed), self.few, rps, noisy=noisy, factor=factor, onset=onset)
-                for rule, decides in PEERS.items():
+                for rule, decides in self.peers.items():
                     found = decides(stream)
                     found = np.where(found > onset, found - onset, -1.0) * LOOK / 60
                     rows[rule].append(delay(found))
@@ -181,37 +123,47 @@ class Bench:
 
     def latency(self) -> None:
         """Latency: false rollbacks with and without phi, and minutes until a slower canary is found."""
-        runs, rows = max(40, self.runs // 8), {}
-        cells = ((0.0, "history"), (0.05, "history"), (0.05, "nothing"), (0.1, "nothing"), (0.05, "no phi"))
-        for noise, known in cells:
+        runs, few = max(40, self.runs // 8), max(40, self.runs // 40)
+        for margin in latency.MARGINS:
+            at = f"margin {100 * margin:g} %"
+            self._latency_healthy(margin, at, runs)
+            self._latency_harmful(margin, at, few)
+
+    def _latency_healthy(self, margin: float, at: str, runs: int) -> None:
+        rows: dict[str, list[str]] = {}
+        for noise, known in latency.HEALTHY:
             name = f"arms differ by {100 * noise:.0f} %, {known}"
             rows[name] = []
             for rps in (50.0, 1000.0):
-                self.note(f"latency healthy, {rps:g}/s, {name}")
-                found = latency.minutes([3, int(rps)], runs, rps, noise=noise, factor=1.0, known=known)
+                self.note(f"latency healthy, {at}, {rps:g}/s, {name}")
+                cell = latency.Cell(rps, noise, 1.0, known, margin)
+                found = latency.minutes([3, int(rps), *self.seed], runs, cell)
                 rows[name].append(percent(found))
                 if known == "history":
                     share, error = part(found)
-                    self.bars.append(
-                        Bar(
-                            f"latency, false rollbacks, {rps:g}/s, {name}: %", 100 * share, 100 * error, 100 * FALSE_BAR
-                        )
-                    )
-        table(f"Latency: false rollback of a healthy canary in 6 h, %; {runs} runs", ["50/s", "1,000/s"], rows)
-        rows, few = {}, max(40, self.runs // 40)
+                    title = f"latency, false rollbacks, {at}, {rps:,.0f}/s, {name}: %"
+                    self.bars.append(Bar(title, 100 * share, 100 * error, 100 * FALSE_BAR))
+        title = f"Latency, {at}: false rollback of a healthy canary in 6 h, %; {runs} runs"
+        table(title, ["50/s", "1,000/s"], rows)
+
+    def _latency_harmful(self, margin: float, at: str, few: int) -> None:
+        rows: dict[str, list[str]] = {}
         for factor in (1.05, 1.1, 1.25, 1.5):
             name = f"+{100 * factor - 100:.0f} %"
             rows[name] = []
             for noise, known in ((0.0, "history"), (0.05, "history"), (0.0, "nothing")):
                 for rps in (50.0, 1000.0):
-                    self.note(f"latency {name}, {rps:g}/s, {known}")
-                    found = latency.minutes([4, int(rps)], few, rps, noise=noise, factor=factor, known=known)
+                    self.note(f"latency {name}, {at}, {rps:g}/s, {known}")
+                    cell = latency.Cell(rps, noise, factor, known, margin)
+                    found = latency.minutes([4, int(rps), *self.seed], few, cell)
                     rows[name].append(delay(found))
-                    if factor == 1.25 and not noise and known == "history":
+                    limit = latency.BARS.get((factor, rps, margin))
+                    if limit is not None and not noise and known == "history":
                         middle = float(np.quantile(found, 0.5, method="lower"))
-                        self.bars.append(Bar(f"P95 +25 %, {rps:g}/s: min", middle, error_of_median(found), 2.5))
+                        title = f"P95 {name}, {at}, {rps:,.0f}/s: min"
+                        self.bars.append(Bar(title, middle, error_of_median(found), limit))
         columns = ["50/s", "1,000/s", "50/s, arms 5 %", "1,000/s, arms 5 %", "50/s, no history", "1,000/s, no history"]
-        table(f"Latency: minutes until a slower canary is rolled back, median / 95th; {few} runs", columns, rows)
+        table(f"Latency, {at}: minutes until a slower canary is rolled back, median / 95th; {few} runs", columns, rows)
 
     def troubles(self) -> None:
         """Robustness: nothing here is a bar. It shows where the guardrails fail."""
@@ -221,8 +173,8 @@ class Bench:
             self.note(trouble.name)
             rows[trouble.name] = []
             for rps in (50.0, 1000.0):
-                healthy = troubles.minutes(trouble, [5, int(rps)], runs, rps, 1.0)
-                ill = troubles.minutes(trouble, [6, int(rps)], few, rps, troubles.FAULT)
+                healthy = troubles.minutes(trouble, [5, int(rps), *self.seed], runs, rps, 1.0)
+                ill = troubles.minutes(trouble, [6, int(rps), *self.seed], few, rps, troubles.FAULT)
                 rows[trouble.name] += [percent(healthy), delay(ill)]
         columns = ["50/s: false, %", "x3: min", "1,000/s: false, %", "x3: min"]
         table(f"Troubles, 24 h of history; {runs} healthy runs, {few} with a fault", columns, rows)
@@ -231,7 +183,12 @@ class Bench:
         table(
             f"Two weeks of looks of 5 minutes, a daily and a weekly swing; {some} runs",
             ["false, %", "x1.5: hours"],
-            {"weekly cycle": [percent(troubles.weeks([7], some, 1.0)), delay(troubles.weeks([8], few, 1.5))]},
+            {
+                "weekly cycle": [
+                    percent(troubles.weeks([7, *self.seed], some, 1.0)),
+                    delay(troubles.weeks([8, *self.seed], few, 1.5)),
+                ]
+            },
         )
         rows, few = {}, max(40, self.runs // 8)
         for limit in (0.01, None):
@@ -242,7 +199,9 @@ class Bench:
                 rows[name] = []
                 for hot in (False, True):
                     for rps in (50.0, 1000.0):
-                        found = troubles.bake([9], few, rps, incident=incident, factor=factor, limit=limit, hot=hot)
+                        found = troubles.bake(
+                            [9, *self.seed], few, rps, incident=incident, factor=factor, limit=limit, hot=hot
+                        )
                         rows[name].append(percent(found) if factor == 1 else delay(found))
         columns = ["50/s calm", "1,000/s calm", "50/s noisy", "1,000/s noisy"]
         table(f"Bake of 1 h: false rollback, %, or minutes; {few} runs", columns, rows)
@@ -276,6 +235,10 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="make bench-statistics", description=__doc__.split("\n")[0])
     parser.add_argument("--runs", type=int, default=4000, help="runs of each healthy cell (4000)")
     parser.add_argument("--quick", action="store_true", help="a tenth of the runs")
+    parser.add_argument(
+        "--seed", type=int, default=0, help="another set of seeds: what was tuned on one must hold on it"
+    )
+    parser.add_argument("--own", action="store_true", help="Serin's rows alone: the peers' take most of the time")
     parser.add_argument("--only", choices=["errors", "latency", "troubles", "cost"], help="one part")
     parser.add_argument(
         "--picture", type=Path, default=Path("docs/statistics/delay.svg"), help="where the picture goes"
@@ -283,11 +246,12 @@ def main() -> int:
     asked = parser.parse_args()
     if asked.runs < 40:
         parser.error("--runs needs 40 or more: fewer say nothing about a share of 2.5 %")
-    bench = Bench(max(40, asked.runs // 10) if asked.quick else asked.runs)
+    bench = Bench(max(40, asked.runs // 10) if asked.quick else asked.runs, asked.seed, peers=not asked.own)
     if asked.only in {None, "errors"}:
         bench.healthy()
         bench.harmful()
-        bench.picture(asked.picture)
+        if not asked.own:
+            bench.picture(asked.picture)
     if asked.only in {None, "latency"}:
         bench.latency()
     if asked.only in {None, "troubles"}:

@@ -7,7 +7,7 @@ durations of a look by a factor.
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from scipy.special import ndtr
@@ -24,6 +24,16 @@ if TYPE_CHECKING:
 
 EDGES = (0.01, 0.025, 0.05, 0.075, 0.085, 0.095, 0.105, 0.12, 0.135, 0.145, 0.15, 0.165, 0.2, 0.3, 0.5, 1.0, 2.5)
 SIGMA = math.log(120 / 45) / 1.645
+MARGINS = (0.05, 0.0)
+"""Of `worseThanControl`. On a share: 5 % more slow requests than control are tolerated, which +5 % of duration is near
+to where half of all requests are slow."""
+
+HEALTHY = ((0.0, "history"), (0.05, "history"), (0.05, "nothing"), (0.1, "nothing"), (0.05, "no phi"))
+"""By how much the arms differ in the healthy cells, and what is known of it."""
+
+BARS = {(1.25, 50.0, 0.05): 2.5, (1.25, 1000.0, 0.05): 2.5, (1.05, 50.0, 0.0): 26.0, (1.05, 1000.0, 0.0): 1.5}
+"""Minutes at most, by factor, requests a second and margin."""
+
 MERGED = 10
 """Looks of history that are merged into one of five minutes."""
 
@@ -58,23 +68,33 @@ def dispersions(rng: np.random.Generator, runs: int, rps: float, noise: float) -
     return [tuple(Dispersion(each, used / 3600) for each in row) for row in tau2.tolist()]
 
 
-def minutes(seed: list[int], runs: int, rps: float, *, noise: float, factor: float, known: str) -> NDArray[np.float64]:
-    """Minutes until the rollback of each run; inf if there is none in six hours.
+class Cell(NamedTuple):
+    """What is simulated.
 
-    Args:
-        seed: of the generator.
-        runs: runs.
+    Attributes:
         rps: requests a second.
         noise: log standard deviation of each arm's durations by look.
         factor: of the canary's durations.
         known: "history" (24 h of the same process), "nothing" (the cautious default), or "no phi" (tau^2 = 0).
+        margin: `worseThanControl`.
     """
+
+    rps: float
+    noise: float
+    factor: float
+    known: str
+    margin: float
+
+
+def minutes(seed: list[int], runs: int, cell: Cell) -> NDArray[np.float64]:
+    """Minutes until the rollback of each run; inf if there is none in six hours."""
     rng = np.random.default_rng(seed)
-    base = LatencyConfig(0.05, 0.05, 0.15, EDGES, 100, (LOOK * LOOKS,))
+    rps, noise, factor, known, margin = cell
     given: list[Dispersion | tuple[Dispersion, ...]] = [Dispersion(0.0) if known == "no phi" else Dispersion()] * runs
     if known == "history":
         given = list(dispersions(rng, runs, rps, noise))
-    configs = [LatencyConfig(*_fields(base), quantile=0.95, dispersion=each) for each in given]
+    stages = (LOOK * LOOKS,)
+    configs = [LatencyConfig(0.05, margin, 0.15, EDGES, 100, stages, quantile=0.95, dispersion=each) for each in given]
     scales = ar1(rng, LOOKS, runs, noise), factor * ar1(rng, LOOKS, runs, noise)
 
     def look(i: int) -> Looks:
@@ -85,8 +105,3 @@ def minutes(seed: list[int], runs: int, rps: float, *, noise: float, factor: flo
         return Looks(np.full(runs, LOOK), np.zeros(runs, dtype=bool), *counts)
 
     return rollback_looks(configs, look, LOOKS) * LOOK / 60
-
-
-def _fields(config: LatencyConfig) -> tuple[object, ...]:
-    names = ("alpha", "worse_than_control", "max_seconds", "edges", "min_requests", "stages")
-    return tuple(getattr(config, name) for name in names)

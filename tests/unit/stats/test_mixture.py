@@ -13,7 +13,7 @@ from scipy import stats
 
 from serin.stats import mixture
 
-COLUMNS = mixture.columns(14, 8, 6)
+COLUMNS = mixture.columns(14, 4, 8, 6)
 
 
 def increment(
@@ -35,7 +35,7 @@ def increment(
 
 def test_prior_is_a_distribution() -> None:
     """The mixture bets exactly the stake that it is given, at the start and at the restarts together."""
-    for cols in (COLUMNS, mixture.columns(6, 3, 3)):
+    for cols in (COLUMNS, mixture.columns(6, 1, 3, 3)):
         assert cols.prior.sum() == pytest.approx(1.0)
         np.testing.assert_array_equal(cols.prior, cols.start + cols.wide + cols.close)
 
