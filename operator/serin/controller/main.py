@@ -10,7 +10,6 @@ import sys
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
 
 import kopf
 import structlog
@@ -23,12 +22,11 @@ from serin.controller.instruments import METRICS
 from serin.controller.observe import Observer
 from serin.controller.reconcile import Reconciler
 from serin.controller.scheduler import Scheduler
-from serin.controller.store import Key, Store
+from serin.controller.store import Store
 from serin.controller.sync import Sync
 from serin.kube.client import Kube
-from serin.kube.deployments import APPS, Deployments
+from serin.kube.deployments import Deployments
 from serin.kube.lease import LeaderLease
-from serin.kube.shared import SharedReads
 from serin.metrics.source import MetricsSource
 from serin.traffic.router import Routers
 
@@ -80,9 +78,8 @@ async def _run(settings: Settings) -> int:
         source = MetricsSource(on_query=METRICS.queried, read_secret=partial(kube.get, "v1", "secrets"))
         store = Store()
         deployments, router = Deployments(kube), Routers(kube)
-        reads = SharedReads(kube, {(APPS, "deployments"): partial(_known, store)}, settings.watched)
-        kube.on_call = partial(_called, reads)
-        observer = Observer(store, deployments, router, source, executor, Routers(reads))
+        kube.on_call = METRICS.called
+        observer = Observer(store, deployments, router, source, executor)
         actor = Actor(kube, deployments, router)
         reconciler = Reconciler(kube, store, observer, actor, lease, executor, settings.identity)
         scheduler = Scheduler(reconciler.reconcile)
@@ -95,16 +92,6 @@ async def _run(settings: Settings) -> int:
         finally:
             await server.cleanup()
             source.close()
-
-
-def _known(store: Store, namespace: str, name: str) -> dict[str, Any] | None:
-    return store.deployments.get(Key(namespace, name))
-
-
-def _called(reads: SharedReads, verb: str, resource: str, status: int, seconds: float) -> None:
-    METRICS.called(verb, resource, status, seconds)
-    if verb not in {"GET", "LIST"}:
-        reads.forget(resource)
 
 
 async def _lead(settings: Settings, stop: asyncio.Event, lease: LeaderLease, sync: Sync) -> int:
