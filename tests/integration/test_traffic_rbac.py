@@ -80,7 +80,7 @@ def test_a_vendors_resource_needs_its_component(operator: Kube, kube: Kube, name
 
 
 def test_every_preset_has_its_component() -> None:
-    """Whatever a preset writes is granted by a component, or by the base; get and patch, and a list of routes at most."""
+    """Whatever a preset writes is granted by a component, or by the base; get, patch and list at most."""
     granted = set()
     for path in [REPOSITORY / "manifests/base/rbac.yaml", *COMPONENTS.glob("*/rbac.yaml")]:
         for body in yaml.safe_load_all(path.read_text()):
