@@ -84,7 +84,9 @@ def advance(constants: Constants, fleet: Fleet, looks: Looks) -> Fleet:
             score=bad - trials * share,
             variance=chance[:, level],
         ),
-        clumps=clumps.counted(fleet.clumps, looks.control[:, 0] * 1.0, looks.control[:, -1] * 1.0),
+        clumps=clumps.counted(
+            fleet.clumps, looks.control[:, 0].astype(np.float64), looks.control[:, -1].astype(np.float64)
+        ),
         wealth=_grown(constants, fleet, rows, (tau2, excess, common), begun, looks),
         variance=variance,
         profile=fleet.profile + ratio.log_likelihood(bad, trials, share),
