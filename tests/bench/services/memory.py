@@ -36,6 +36,7 @@ _WARM_UP_SHARE = 0.2
 _SAMPLE_SECONDS = 1.0
 _TOP = 8
 _BLOCKS = 16
+_LONGEST_ANSWER = 120.0
 _FLAT_PERCENT = 5.0
 """An hour's growth, at the upper end of its interval, below which memory counts as flat."""
 
@@ -204,7 +205,8 @@ def _place(frame: tracemalloc.Frame) -> str:
 
 def hit_ratios(url: str) -> dict[str, float]:
     """Return the hit ratio of each cache that was asked, as health tells it."""
-    with urllib.request.urlopen(f"{url}/api/v2/health", timeout=10) as response:  # noqa: S310 - our own process
+    # What an hour has shown must not be lost to a service that still works off what piled up.
+    with urllib.request.urlopen(f"{url}/api/v2/health", timeout=_LONGEST_ANSWER) as response:  # noqa: S310 - our own
         caches = json.load(response)["caches"]
     return {name: cache["hit_ratio"] for name, cache in caches.items() if cache["hit_ratio"] is not None}
 
