@@ -31,6 +31,8 @@ class Workload:
     """Condition `Progressing=False` with reason `ProgressDeadlineExceeded`."""
     deadline: float = 600.0
     """`spec.progressDeadlineSeconds`, 600 where it is absent (the Deployment default)."""
+    unavailable_since: float | None = None
+    """Unix time since when condition `Available` is False: fewer pods are ready than the Deployment promises."""
     deleting: bool = False
     controller: str = ""
     """uid of the owner that controls it; empty for a Deployment of the user's."""

@@ -360,12 +360,14 @@ def _shifting(case: Case, what: str) -> Outcome:
 def _patience(case: Case) -> str:
     """Until when the canary's pods are waited for."""
     step = case.status.step
-    late = [
-        each.canary.deadline for each in case.seen.services if each.canary and each.canary.ready < each.canary.replicas
+    waits = [
+        (max(wording.unix(step.started_at), each.canary.unavailable_since), each.canary.deadline)
+        for each in case.seen.services
+        if step and each.canary and each.canary.unavailable_since and each.canary.ready < each.canary.replicas
     ]
-    if step is None or not late or min(late) > _DAY:
+    ends = min((since + deadline for since, deadline in waits), default=None)
+    if ends is None or ends - case.now > _DAY:
         return ""
-    ends = wording.unix(step.started_at) + min(late)
     return f"; if they are not ready by {wording.clock(ends, case.now)}, it is rolled back"
 
 

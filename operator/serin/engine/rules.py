@@ -93,14 +93,16 @@ def canary_cannot_start(case: Case) -> Finding | None:
     """A canary whose pods are not ready within its Deployment's progress deadline cannot go on.
 
     The Deployment's own condition tells it only where the template is new: one that had no pods counts as complete, and
-    is not timed when it is scaled up.
+    is not timed when it is scaled up. There the step's age counts, and how long too few pods have been available: a
+    step that takes long for another reason must not end with a pod that restarts.
     """
     late = step_age(case.status, case.now)
     for service in case.seen.services:
         canary = service.canary
         if canary is None or canary.ready >= canary.replicas:
             continue
-        if canary.deadline_exceeded or late > canary.deadline:
+        since = canary.unavailable_since
+        if canary.deadline_exceeded or (since is not None and min(late, case.now - since) > canary.deadline):
             trouble = f": {canary.trouble}" if canary.trouble else ""
             text = (
                 f"{service.name}: canary Deployment {canary.name} did not become ready within its progress deadline"
@@ -286,7 +288,7 @@ def undecided(case: Case) -> Finding | None:
     """
     for service in case.status.services:
         for each in service.guardrails:
-            if each.verdict == VerdictName.WARNING and each.rule == "max" and _looks_worse(each):
+            if each.verdict == VerdictName.WARNING and each.rule == "max" and _looks_worse(case.spec, each):
                 text = (
                     f"the stage's time is over, but {service.name}'s {each.name} is above its max and worse than"
                     f" control's, which is not shown beyond doubt yet: {each.summary}; waiting until it is, or is gone"
@@ -296,10 +298,15 @@ def undecided(case: Case) -> Finding | None:
     return None
 
 
-def _looks_worse(guardrail: GuardrailStatus) -> bool:
-    """The interval of the ratio to control lies above 1."""
+def _looks_worse(spec: Spec, guardrail: GuardrailStatus) -> bool:
+    """The interval of the ratio to control lies above what is tolerated: below that it would never be decided."""
+    tolerated = {
+        "errorRate": spec.guardrails.error_rate.worse_than_control,
+        "latencyP95": spec.guardrails.latency_p95.worse_than_control,
+        **{each.name: each.worse_than_control for each in spec.guardrails.custom},
+    }.get(guardrail.name)
     low = re.search(r"at least ([\d.]+)x|\[([\d.]+),", guardrail.ratio)
-    return low is not None and float(low[1] or low[2]) > 1
+    return low is not None and tolerated is not None and float(low[1] or low[2]) > 1 + tolerated.value
 
 
 def goals_judged(case: Case) -> Finding | None:

@@ -14,6 +14,7 @@ import structlog
 from serin.api.names import API_VERSION, CANARY, EXPERIMENT_LABEL, KIND, MANAGED_BY, VARIANT_LABEL
 from serin.api.spec import Service, canary_name
 from serin.engine.observation import Workload
+from serin.engine.wording import unix
 from serin.kube.client import JSON_PATCH, Kube
 from serin.kube.errors import Conflict, Invalid, NotFound
 from serin.kube.pods import trouble
@@ -35,6 +36,7 @@ def workload(obj: dict[str, Any] | None) -> Workload | None:
     conditions = {each["type"]: each for each in status.get("conditions", ())}
     progressing = conditions.get("Progressing", {})
     failure = conditions.get("ReplicaFailure", {})
+    available = conditions.get("Available", {})
     refused = failure.get("message", "") if failure.get("status") == "True" else ""
     return Workload(
         name=meta["name"],
@@ -49,6 +51,7 @@ def workload(obj: dict[str, Any] | None) -> Workload | None:
         template_hash=template_hash(spec["template"]),
         deadline_exceeded=progressing.get("reason") == "ProgressDeadlineExceeded",
         deadline=float(spec.get("progressDeadlineSeconds", 600)),
+        unavailable_since=unix(available.get("lastTransitionTime")) if available.get("status") == "False" else None,
         deleting="deletionTimestamp" in meta,
         controller=controller_uid(obj),
         trouble=refused,

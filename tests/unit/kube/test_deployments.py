@@ -1,6 +1,7 @@
 """Deployments as decisions see them, and the objects that Serin makes of them. Pure."""
 
 import copy
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -46,6 +47,10 @@ def test_workload() -> None:
     slow = workload({**CONTROL, "spec": {**CONTROL["spec"], "progressDeadlineSeconds": 900}})
     assert slow is not None
     assert slow.deadline == 900
+    late = {"type": "Available", "status": "False", "lastTransitionTime": "2026-11-24T09:00:00Z"}
+    few = workload({**CONTROL, "status": {"conditions": [late]}})
+    assert few is not None
+    assert few.unavailable_since == datetime(2026, 11, 24, 9, tzinfo=UTC).timestamp()
     assert workload(None) is None
 
 
