@@ -68,7 +68,6 @@ class Observer:
         router: reads and checks splits.
         source: measures.
         executor: for calls that block.
-        reader: reads splits for many looks at once; None: `router` does.
     """
 
     store: Store
@@ -76,7 +75,6 @@ class Observer:
     router: Router
     source: MetricsSource
     executor: Executor
-    reader: Router | None = None
     _checked: dict[Key, _Checked] = field(default_factory=dict)
     _waits: Waits = field(default_factory=Waits)
     _workloads: Workloads = field(default_factory=Workloads)
@@ -94,7 +92,7 @@ class Observer:
         meta = obj["metadata"]
         if spec is not None and asked:
             # Before the split: whoever edits the route in between changes the split's token, and the look is left out.
-            await self.targets.read(obj, spec, partial(self._call, (self.reader or self.router).leads))
+            await self.targets.read(obj, spec, partial(self._call, self.router.leads))
         services = await self._services(obj, spec, status) if spec is not None else ()
         looks: tuple[LookResult, ...] = ()
         readings: dict[str, GoalReading | Unmeasured] = {}
@@ -143,7 +141,7 @@ class Observer:
             workloads = await self._seen(status, control), await self._seen(status, canary)
             total = run.split_total(service, status) or _size(obj, service, status, workloads)
             wanted = {"weight": status.weight, "total": total, "namespace": namespace}
-            read = partial((self.reader or self.router).read, service, *workloads, **wanted)
+            read = partial(self.router.read, service, *workloads, **wanted)
             route = read() if service.traffic.type in READS_WITHOUT_A_CALL else await self._call(read)
             found.append(self._service(service, status, workloads, route, control, canary, kept))
         return tuple(found)
