@@ -1,5 +1,6 @@
 """The rights that the manifests give the operator: enough for each of its calls, and no more."""
 
+import contextlib
 from collections.abc import Iterator
 
 import pytest
@@ -8,7 +9,7 @@ import yaml
 from serin.engine.decision import EventNote
 from serin.kube.client import Kube
 from serin.kube.deployments import Deployments
-from serin.kube.errors import Forbidden, KubeError
+from serin.kube.errors import Conflict, Forbidden, KubeError
 from serin.kube.events import emit
 from serin.kube.lease import LeaderLease
 from serin.kube.status import patch_status, set_finalizer
@@ -18,6 +19,7 @@ from tests.integration.cluster_plane import Plane
 from tests.integration.shapes import as_operator, deployment, experiment, patched, until
 
 _PLURALS = {
+    "Namespace": "namespaces",
     "ServiceAccount": "serviceaccounts",
     "ClusterRole": "clusterroles",
     "ClusterRoleBinding": "clusterrolebindings",
@@ -30,10 +32,11 @@ _PLURALS = {
 def operator(plane: Plane) -> Iterator[Kube]:
     """A client with the operator's account and what manifests/base/rbac.yaml gives it."""
     admin = plane.connect()
-    admin.create("v1", "namespaces", None, {"metadata": {"name": "serin-system"}})
-    for body in yaml.safe_load_all((REPOSITORY / "manifests/base/rbac.yaml").read_text()):
-        namespace = body["metadata"].get("namespace")
-        admin.create(body["apiVersion"], _PLURALS[body["kind"]], namespace, body)
+    namespace = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "serin-system"}}
+    for body in (namespace, *yaml.safe_load_all((REPOSITORY / "manifests/base/rbac.yaml").read_text())):
+        # Other tests on this API server may have needed a part of it, from the same file.
+        with contextlib.suppress(Conflict):
+            admin.create(body["apiVersion"], _PLURALS[body["kind"]], body["metadata"].get("namespace"), body)
     with as_operator(plane) as made:
         yield made
     admin.close()
