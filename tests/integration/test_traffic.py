@@ -6,7 +6,7 @@ import pytest
 
 from serin.api.spec import Service
 from serin.engine.observation import RouteReading
-from serin.kube.client import Kube
+from serin.kube.client import MERGE, Kube
 from serin.kube.deployments import Deployments, workload
 from serin.kube.errors import NotFound
 from serin.traffic.replicas import ReplicasRouter
@@ -36,6 +36,36 @@ class Shop:
         """Go one step; the wanted sizes after it."""
         self.router.write(self.namespace, self.service, weight=weight, total=10)
         return self.sizes()
+
+    def restore(self) -> tuple[int, int]:
+        """Go one step of a rollback; the wanted sizes after it."""
+        self.router.restore(self.namespace, self.service, total=10)
+        return self.sizes()
+
+    def _pending(self) -> list[str]:
+        """Names of control's pods that do not run."""
+        pods = self.kube.list("v1", "pods", self.namespace, label_selector="serin.dev/variant=control")
+        return [each["metadata"]["name"] for each in pods if each["status"].get("phase") != "Running"]
+
+    def _patch(self, pod: str, status: dict[str, Any]) -> None:
+        self.kube.patch("v1", "pods", self.namespace, pod, {"status": status}, MERGE, "status")
+
+    def without_room(self) -> int:
+        """Do what the scheduler does in a full cluster; how many of control's pods wait."""
+        refused = {"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": "Insufficient cpu"}
+        for pod in self._pending():
+            self._patch(pod, {"conditions": [refused]})
+        return len(self._pending())
+
+    def schedule_one(self) -> None:
+        """Let one of control's pods find room and become ready."""
+        self._patch(self._pending()[0], {"phase": "Running", "conditions": [{"type": "Ready", "status": "True"}]})
+
+        def counted() -> bool:
+            found = self.kube.get(APPS, "deployments", self.namespace, "shop")
+            return bool(found["status"].get("readyReplicas", 0) == 6)
+
+        until("control counts it", counted)
 
     def sizes(self) -> tuple[int, int]:
         """Return the wanted sizes of control and canary."""
@@ -84,6 +114,23 @@ def test_control_is_whole_before_the_canary_shrinks(shop: Shop) -> None:
     shop.ready("shop-next")
     assert shop.read(0).settled
     assert shop.read(0).weight == 0
+
+
+def test_in_a_full_cluster_a_rollback_takes_the_canarys_places(shop: Shop) -> None:
+    """Control's pods find no room: the canary gives one place at a time, and only in a rollback."""
+    shop.write(50)
+    shop.ready("shop-next")
+    shop.write(50)
+    shop.ready("shop")
+    assert shop.write(0) == (10, 5)
+    until("control's new pods wait for room", lambda: shop.without_room() == 5)
+    assert shop.write(0) == (10, 5), "a planned return waits for room"
+    assert shop.restore() == (10, 4)
+    assert shop.restore() == (10, 4), "the place that was given is not taken yet"
+    shop.schedule_one()
+    assert shop.restore() == (10, 3)
+    shop.ready("shop")
+    assert shop.restore() == (10, 0)
 
 
 def test_a_canary_that_never_becomes_ready_costs_no_capacity(shop: Shop) -> None:

@@ -21,7 +21,7 @@ def in_use(store: Store, obj: dict[str, Any]) -> tuple[Problem, ...]:
         shared = sorted(mine & deployment_names(other))
         if shared and not done and rank(other) < rank(obj):
             text = f"Deployment {shared[0]} belongs to experiment {theirs['name']}: wait until that has ended,"
-            text += " or delete it"
+            text += " or delete that experiment"
             return (Problem("DeploymentInUse", text),)
     return ()
 

@@ -332,7 +332,13 @@ def _on_its_way_back(case: Case, cause: str) -> Outcome | None:
     if not acts and not left:
         return None
     notes = "; ".join(f"{each.name}: {each.route.note}" for each in left if each.route.note)
-    text = f"{cause}. It ends when control is whole: {notes}".replace("..", ".") if notes else cause
+    still = "; ".join(
+        f"the canary of {each.name} still has {each.route.weight:.3g}% of the traffic"
+        for each in left
+        if each.route.weight
+    )
+    waits = "; ".join(part for part in (still, notes) if part)
+    text = f"{cause}. Rolling back: {waits}".replace("..", ".") if waits else cause
     status = msgspec.structs.replace(case.status, weight=0, message=text)
     return Outcome(status, acts, _SOON, case.status.summary)
 

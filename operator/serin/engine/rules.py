@@ -273,10 +273,19 @@ def enough_evidence(case: Case) -> Finding | None:
         if each.verdict == VerdictName.INSUFFICIENT
     ]
     what = f" ({', '.join(few)})" if few else ""
+    none = sorted(
+        {
+            service.name
+            for service in case.status.services
+            for each in service.guardrails
+            if each.verdict == VerdictName.INSUFFICIENT and each.control_requests > 0 and each.canary_requests == 0
+        }
+    )
+    hint = f": the canary of {', '.join(none)} had none at all and control had some, so look at what leads users to it"
     return Finding(
         "InsufficientTraffic",
         f"the stage's time is over, but fewer than {case.spec.analysis.min_requests} canary requests were judged{what};"
-        " waiting for traffic",
+        f" waiting for traffic{hint if none else ''}",
         brief=f"waiting for traffic: fewer than {case.spec.analysis.min_requests} canary requests were judged",
     )
 

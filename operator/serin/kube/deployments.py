@@ -17,7 +17,7 @@ from serin.engine.observation import Workload
 from serin.engine.wording import unix
 from serin.kube.client import JSON_PATCH, Kube
 from serin.kube.errors import Conflict, Invalid, NotFound
-from serin.kube.pods import trouble
+from serin.kube.pods import trouble, unscheduled
 from serin.kube.strategic import merged
 
 _log = structlog.get_logger("serin.kube.deployments")
@@ -156,6 +156,10 @@ class Deployments:
     def trouble(self, obj: dict[str, Any]) -> str:
         """Why the pods of a Deployment are not ready, as they say it; empty when they don't."""
         return trouble(self._kube, obj["metadata"]["namespace"], obj)
+
+    def has_no_room(self, obj: dict[str, Any]) -> bool:
+        """Whether a pod of a Deployment waits for room in the cluster."""
+        return unscheduled(self._kube, obj["metadata"]["namespace"], obj)
 
     def ensure_canary(self, namespace: str, service: Service, experiment: dict[str, Any]) -> None:
         """Makes the canary of a service whose canary is a patch, or gives it the template that the patch now means.

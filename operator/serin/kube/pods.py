@@ -19,11 +19,25 @@ def trouble(kube: Kube, namespace: str, deployment: dict[str, Any]) -> str:
     Raises:
         KubeError: the pods can't be listed.
     """
+    return why(_selected(kube, namespace, deployment), deployment["metadata"]["name"])
+
+
+def unscheduled(kube: Kube, namespace: str, deployment: dict[str, Any]) -> bool:
+    """Whether the cluster has no room for a pod of a Deployment, as the scheduler says.
+
+    Raises:
+        KubeError: the pods can't be listed.
+    """
+    return any(
+        _of(pod, deployment["metadata"]["name"]) and _condition(pod, "PodScheduled").get("reason") == "Unschedulable"
+        for pod in _selected(kube, namespace, deployment)
+    )
+
+
+def _selected(kube: Kube, namespace: str, deployment: dict[str, Any]) -> list[dict[str, Any]]:
     labels = deployment["spec"]["selector"].get("matchLabels") or {}
     selector = ",".join(f"{key}={value}" for key, value in sorted(labels.items()))
-    if not selector:
-        return ""
-    return why(kube.list("v1", "pods", namespace, label_selector=selector), deployment["metadata"]["name"])
+    return kube.list("v1", "pods", namespace, label_selector=selector) if selector else []
 
 
 def why(pods: list[dict[str, Any]], deployment: str) -> str:
@@ -47,15 +61,19 @@ def _one(pod: dict[str, Any]) -> str:
     status = pod.get("status", {})
     if "deletionTimestamp" in pod["metadata"]:
         return ""
-    conditions = {each["type"]: each for each in status.get("conditions") or ()}
-    if conditions.get("Ready", {}).get("status") == "True":
+    if _condition(pod, "Ready").get("status") == "True":
         return ""
-    scheduled = conditions.get("PodScheduled", {})
+    scheduled = _condition(pod, "PodScheduled")
     if scheduled.get("status") == "False":
         return f"not scheduled: {scheduled.get('message') or scheduled.get('reason', '')}"
     containers = [*(status.get("initContainerStatuses") or ()), *(status.get("containerStatuses") or ())]
     texts = [text for each in containers if (text := _container(each))]
     return texts[0] if texts else _failed(status)
+
+
+def _condition(pod: dict[str, Any], kind: str) -> dict[str, Any]:
+    conditions = pod.get("status", {}).get("conditions") or ()
+    return next((each for each in conditions if each["type"] == kind), {})
 
 
 def _container(status: dict[str, Any]) -> str:

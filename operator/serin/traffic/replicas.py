@@ -1,7 +1,8 @@
 """The Replicas router: the split is the ratio of ready pods behind one Service. For clusters with no mesh.
 
 The growing side grows first, and the other shrinks only when the growth is ready, so that capacity never falls below
-what the traffic needs. That control is back at full size before the canary loses its share is the same rule.
+what the traffic needs. That control is back at full size before the canary loses its share is the same rule. It has one
+exception: in a rollback for which the cluster has no room the canary gives its places to control, one at a time.
 """
 
 from typing import Any, Final
@@ -142,8 +143,16 @@ class ReplicasRouter:
                 self._deployments.scale(obj, want[role])
 
     def restore(self, namespace: str, service: Service, *, total: int) -> None:
-        """All traffic to control, at its full size."""
+        """All traffic to control, at its full size; in a full cluster the canary makes room for it."""
         self.write(namespace, service, weight=0, total=total)
+        control = self._deployments.find(namespace, service.control.deployment)
+        canary = self._deployments.find(namespace, canary_name(service))
+        if control is None or canary is None or _size(control) < total or _is_ready(control):
+            return
+        # One pod less than the traffic needs, and never two: a failing canary would else hold control's place for ever.
+        left = max(0, total - _ready(control) - 1)
+        if left < _size(canary) and self._deployments.has_no_room(control):
+            self._deployments.scale(canary, left)
 
     def leads(self, namespace: str, service: Service) -> tuple[Lead, ...]:
         """None: pods are the split, and they tell by themselves whose they are."""
@@ -222,8 +231,11 @@ def _labels(obj: dict[str, Any]) -> dict[str, str]:
     return labels
 
 
+def _ready(obj: dict[str, Any]) -> int:
+    ready: int = obj.get("status", {}).get("readyReplicas", 0)
+    return ready
+
+
 def _is_ready(obj: dict[str, Any]) -> bool:
-    status = obj.get("status", {})
-    current: int = status.get("observedGeneration", 0)
-    ready: int = status.get("readyReplicas", 0)
-    return current >= int(obj["metadata"]["generation"]) and ready >= _size(obj)
+    current: int = obj.get("status", {}).get("observedGeneration", 0)
+    return current >= int(obj["metadata"]["generation"]) and _ready(obj) >= _size(obj)

@@ -137,6 +137,14 @@ _UNJUDGED = (
 )
 
 
+_UNUSED = (
+    ServiceStatus(
+        name="recommendation",
+        guardrails=(GuardrailStatus(name="errorRate", verdict="Insufficient", summary="", control_requests=180),),
+    ),
+)
+
+
 def _warning(ratio: str, rule: str = "max") -> Callable[[Case], Case]:
     """A guardrail that warns."""
     shown = GuardrailStatus(name="errorRate", verdict="Warning", summary="canary 19%", rule=rule, ratio=ratio)
@@ -180,6 +188,7 @@ RULES: list[tuple[Rule, Callable[[Case], Case], str, str]] = [
     (rules.enough_evidence, _status(verdict=VerdictName.INSUFFICIENT), "InsufficientTraffic", "fewer than 50"),
     (rules.enough_evidence, _status(verdict=VerdictName.NONE), "InsufficientTraffic", "fewer than 50"),
     (rules.enough_evidence, _status(services=_UNJUDGED), "InsufficientTraffic", "fewer than 50"),
+    (rules.enough_evidence, _status(services=_UNUSED), "InsufficientTraffic", "recommendation had none at all"),
     (rules.goals_judged, _goal("Inconclusive", 0.5), "JudgingGoals", "the last look at happy"),
     (rules.goals_judged, _unread, "NoGoalData", "the last look at happy: happy: timeout"),
     (rules.goals_reached, _goal("Inconclusive", 0.5, 1.0), "GoalsInconclusive", "serin.dev/approve=ab/goals/"),
