@@ -179,14 +179,14 @@ async def test_a_request_without_an_answer_is_an_infinite_latency() -> None:
 
     async def every_second(request: web.Request) -> web.Response:
         if next(answers) % 2:
-            await asyncio.sleep(3)
+            await asyncio.sleep(30)
         return await right(request)
 
     async with served(every_second) as url:
-        report = await run(plan(url, rate=100.0, duration=0.2, timeout=0.2))
+        report = await run(plan(url, rate=100.0, duration=0.2, timeout=1.5))
     series = report.routes["recommendation", "personalized"]
     assert (len(series.latencies), series.failed) == (20, 10)
-    assert series.percentile(40) < 0.2
+    assert series.percentile(40) < 1.5
     assert series.percentile(95) == float("inf")
     [row] = report.as_json()["routes"]
     assert (row["requests"], row["failed"], row["latency_ms"]["p95"]) == (20, 10, None)
