@@ -126,10 +126,14 @@ class ReplicasRouter:
 
     def write(self, namespace: str, service: Service, *, weight: int, total: int) -> None:
         """One step towards `weight`, on what the API server says now."""
-        control = self._deployments.find(namespace, service.control.deployment)
-        canary = self._deployments.find(namespace, canary_name(service))
+        self._step(self._pair(namespace, service), weight, total)
+
+    def _pair(self, namespace: str, service: Service) -> dict[str, dict[str, Any] | None]:
+        names = {"control": service.control.deployment, "canary": canary_name(service)}
+        return {role: self._deployments.find(namespace, name) for role, name in names.items()}
+
+    def _step(self, pair: dict[str, dict[str, Any] | None], weight: int, total: int) -> None:
         want = dict(zip(("control", "canary"), pods_for(weight, total), strict=True))
-        pair = {"control": control, "canary": canary}
         growing = [role for role, each in pair.items() if each is not None and _size(each) < want[role]]
         for role in growing:
             self._deployments.scale(pair[role] or {}, want[role])
@@ -144,9 +148,9 @@ class ReplicasRouter:
 
     def restore(self, namespace: str, service: Service, *, total: int) -> None:
         """All traffic to control, at its full size; in a full cluster the canary makes room for it."""
-        self.write(namespace, service, weight=0, total=total)
-        control = self._deployments.find(namespace, service.control.deployment)
-        canary = self._deployments.find(namespace, canary_name(service))
+        pair = self._pair(namespace, service)
+        self._step(pair, 0, total)
+        control, canary = pair["control"], pair["canary"]
         if control is None or canary is None or _size(control) < total or _is_ready(control):
             return
         # One pod less than the traffic needs, and never two: a failing canary would else hold control's place for ever.
