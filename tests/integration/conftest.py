@@ -8,6 +8,7 @@ import pytest
 from serin.kube.client import Kube
 from tests.cluster.places import REPOSITORY
 from tests.integration.cluster_plane import Plane, control_plane, install_crds
+from tests.integration.shapes import as_operator, grant
 
 
 @pytest.fixture(scope="session")
@@ -31,6 +32,14 @@ def kube(plane: Plane) -> Iterator[Kube]:
     made = plane.connect()
     yield made
     made.close()
+
+
+@pytest.fixture
+def operator(plane: Plane, kube: Kube) -> Iterator[Kube]:
+    """A client with the operator's account and the cluster-wide rights of manifests/base."""
+    grant(kube, REPOSITORY / "manifests/base/rbac.yaml")
+    with as_operator(plane) as made:
+        yield made
 
 
 @pytest.fixture

@@ -3,11 +3,14 @@
 import contextlib
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
+
+import yaml
 
 from serin.api.spec import Service, parse_spec
 from serin.kube.client import MERGE, Kube
-from serin.kube.errors import Forbidden, NotFound
+from serin.kube.errors import Conflict, Forbidden, NotFound
 from tests.integration.cluster_plane import Plane
 
 
@@ -85,6 +88,17 @@ def make_ready(kube: Kube, namespace: str, name: str) -> None:
         )
 
     until(f"all pods of {name} are ready", counted)
+
+
+RBAC = "rbac.authorization.k8s.io/v1"
+
+
+def grant(kube: Kube, path: Path) -> None:
+    """Create the cluster-wide rights that a manifest gives, as far as they aren't there."""
+    for body in yaml.safe_load_all(path.read_text()):
+        if body["kind"] in {"ClusterRole", "ClusterRoleBinding"}:
+            with contextlib.suppress(Conflict):
+                kube.create(RBAC, f"{body['kind'].lower()}s", None, body)
 
 
 @contextlib.contextmanager

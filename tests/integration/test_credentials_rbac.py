@@ -1,7 +1,6 @@
 """The right to read a Secret: one Secret, in one namespace, from whoever has it; the operator's own role has none."""
 
 import subprocess
-from collections.abc import Iterator
 
 import pytest
 import yaml
@@ -11,18 +10,9 @@ from serin.kube.errors import Forbidden
 from serin.metrics.keeper import sentence
 from tests.cluster.places import REPOSITORY, from_environment
 from tests.integration.cluster_plane import Plane
-from tests.integration.shapes import as_operator, until
-from tests.integration.test_traffic_rbac import RBAC, grant
+from tests.integration.shapes import RBAC, until
 
 COMPONENT = REPOSITORY / "manifests/components/prometheus-credentials/rbac.yaml"
-
-
-@pytest.fixture
-def operator(plane: Plane, kube: Kube) -> Iterator[Kube]:
-    """A client with the operator's account and the cluster-wide rights of manifests/base."""
-    grant(kube, REPOSITORY / "manifests/base/rbac.yaml")
-    with as_operator(plane) as made:
-        yield made
 
 
 def secret(kube: Kube, namespace: str, name: str) -> None:

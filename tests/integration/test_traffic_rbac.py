@@ -1,45 +1,20 @@
 """The rights of routes: HTTPRoutes with the base alone, a vendor's resource with its component and not without."""
 
-from collections.abc import Iterator
-from typing import Any
-
 import pytest
 import yaml
 
 from serin.kube.client import Kube
-from serin.kube.errors import Conflict
 from serin.traffic.httproute import address
 from serin.traffic.presets import PRESETS
 from serin.traffic.router import Routers
 from serin.traffic.routes import RouteRouter
 from tests.cluster.places import REPOSITORY
-from tests.integration.cluster_plane import Plane
 from tests.integration.routed import TRACE, Routed, routed
-from tests.integration.shapes import as_operator, service, until
+from tests.integration.shapes import grant, service, until
 
 pytestmark = pytest.mark.usefixtures("route_kinds")
 
-RBAC = "rbac.authorization.k8s.io/v1"
 COMPONENTS = REPOSITORY / "manifests/components/routers"
-
-
-def grant(kube: Kube, path: Any) -> None:
-    """Create what a manifest gives, as far as it isn't there."""
-    for body in yaml.safe_load_all(path.read_text()):
-        if body["kind"] not in {"ClusterRole", "ClusterRoleBinding"}:
-            continue
-        try:
-            kube.create(RBAC, f"{body['kind'].lower()}s", None, body)
-        except Conflict:
-            continue
-
-
-@pytest.fixture
-def operator(plane: Plane, kube: Kube) -> Iterator[Kube]:
-    """A client with the operator's account and the cluster-wide rights of manifests/base."""
-    grant(kube, REPOSITORY / "manifests/base/rbac.yaml")
-    with as_operator(plane) as made:
-        yield made
 
 
 def test_httproutes_need_no_component(operator: Kube, kube: Kube, namespace: str) -> None:
