@@ -43,13 +43,20 @@ def effect(name: str, evidence: Evidence) -> str:
         found = risk_difference(*counts)
         h = cohen_h(counts[0] / counts[1], counts[2] / counts[3])
         ends = f"[{wording.bound(100 * found.low)}, {wording.bound(100 * found.high)}]"
-        parts.append(f"{100 * found.difference:+.2g} points {ends}, h {h:+.2g}")
+        parts.append(f"{'+' if found.difference >= 0 else ''}{wording.bound(100 * found.difference)} points {ends}, h {h:+.2g}")
     return "; ".join(parts)
 
 
 def rule(evidence: Evidence) -> str:
-    """Which rule decided, and how far beyond its limit."""
-    return f"rule {evidence.rule}, evidence {wording.multiple(evidence.evidence)}x its limit"
+    """Which rule decided, and how far beyond its limit; the breaker's share is said already."""
+    if evidence.rule is Rule.BREAKER:
+        return f"rule {evidence.rule}"
+    return f"rule {evidence.rule}, {strength(evidence)}"
+
+
+def strength(evidence: Evidence) -> str:
+    """How much speaks against the canary."""
+    return f"evidence {wording.multiple(evidence.evidence)} (1 rolls back)"
 
 
 def brief(name: str, evidence: Evidence) -> str:
@@ -84,4 +91,4 @@ def _summary(name: str, evidence: Evidence) -> str:
         values = f"canary {wording.share(evidence.canary_value)} ({bad}), {there}"
     times = wording.ratio(evidence.ratio, evidence.ratio_low, evidence.ratio_high)
     by = "" if evidence.rule is Rule.NONE else f"; rule {evidence.rule}"
-    return f"{values}{f'; {times}' if times else ''}{by}; evidence {wording.multiple(evidence.evidence)}x its limit"
+    return f"{values}{f'; {times}' if times else ''}{by}; {strength(evidence)}"

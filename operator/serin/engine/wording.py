@@ -8,6 +8,7 @@ _DAY: Final = 86400
 _HOUR: Final = 3600
 _MINUTE: Final = 60
 _HUNDRED: Final = 100
+_TWO_DIGITS: Final = 10
 _COLUMN: Final = 90
 """Characters of the column MESSAGE of `kubectl get`."""
 _LARGE: Final = 9999
@@ -69,8 +70,8 @@ def ratio(value: float | None, low: float, high: float) -> str:
     if value == inf:
         return f"at least {bound(low)}x"
     if low <= 0 and high == inf:
-        return f"{value:.2g}x"
-    return f"{value:.2g}x [{bound(low)}, {bound(high)}]"
+        return f"{bound(value)}x"
+    return f"{bound(value)}x [{bound(low)}, {bound(high)}]"
 
 
 def multiple(value: float) -> str:
@@ -80,15 +81,15 @@ def multiple(value: float) -> str:
 
 def bound(value: float) -> str:
     """One end of an interval."""
-    return "inf" if value == inf else f"{value:.2g}"
+    return "inf" if value == inf else f"{value:.0f}" if abs(value) >= _TWO_DIGITS else f"{value:.2g}"
 
 
 def brief(text: str) -> str:
     """The beginning of `text` that a table has room for: to the end of a clause, else of a word."""
     if len(text) <= _COLUMN:
         return text
-    for stop in ("; ", ". ", ": ", ", "):
-        end = text.rfind(stop, _COLUMN // 3, _COLUMN)
+    for stops, least in ((("; ", ". "), _COLUMN // 3), ((": ", ", "), _COLUMN * 2 // 3)):
+        end = max(text.rfind(stop, least, _COLUMN) for stop in stops)
         if end > 0:
             return text[:end]
     return f"{text[: _COLUMN - 3].rpartition(' ')[0]}..."

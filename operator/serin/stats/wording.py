@@ -26,9 +26,11 @@ def explained(plan: Plan, state: State, evidence: Evidence) -> Evidence:
         phase = " while baking" if state.baking else ""
         text = f"{evidence.canary_total:,} canary requests{phase} so far, {plan.config.min_requests:,} are needed"
     elif evidence.rule is Rule.BREAKER:
-        text = f"{evidence.canary_bad:,} of {evidence.canary_total:,} canary requests of one look fail"
-        if evidence.control_total:  # in a bake there is none
+        whose = "canary requests" if evidence.control_total else "the new version's requests"  # in a bake: no control
+        text = f"{evidence.canary_bad:,} of {evidence.canary_total:,} {whose} of one look fail"
+        if evidence.control_total:
             text += f", control {evidence.control_bad:,} of {evidence.control_total:,}"
+        text += "; half of them is enough"
     else:
         facts = _errors(state, evidence) if plan.edges is None else _latency(plan, state, evidence)
         text = facts + _consequence(plan, evidence)
@@ -52,20 +54,19 @@ def duration(seconds: float | None) -> str:
 
 
 def multiple(evidence: Evidence) -> str:
-    """A ratio with its interval: 24x [11, 51]."""
+    """A ratio with its interval: 24 times as many (95% interval: 11 to 51)."""
     if evidence.ratio is None:
         return ""
     if evidence.ratio_low == 0 and math.isinf(evidence.ratio_high):
-        return "" if math.isinf(evidence.ratio) else f"{_short(evidence.ratio)}x"
+        return "" if math.isinf(evidence.ratio) else f"{_short(evidence.ratio)} times as many"
     if math.isinf(evidence.ratio):
-        return f"at least {_short(evidence.ratio_low)}x"
-    ends = f"[{_short(evidence.ratio_low)}, {_short(evidence.ratio_high)}]"
-    return f"{_short(evidence.ratio)}x {ends}"
+        return f"at least {_short(evidence.ratio_low)} times as many (95% interval)"
+    low, high = _short(evidence.ratio_low), evidence.ratio_high
+    interval = f"at least {low}" if math.isinf(high) else f"{low} to {_short(high)}"
+    return f"{_short(evidence.ratio)} times as many (95% interval: {interval})"
 
 
 def _short(value: float) -> str:
-    if math.isinf(value):
-        return "inf"
     return f"{value:.0f}" if value >= 10 else f"{value:.2g}"  # noqa: PLR2004 - two digits
 
 
@@ -78,24 +79,27 @@ def _errors(state: State, evidence: Evidence) -> str:
         else f"canary fails {canary}, {control}"
     )
     ratio = multiple(evidence)
-    return f"{text}: {ratio}" if ratio else text
+    return f"{text}, {ratio}" if ratio else text
 
 
 def _latency(plan: Plan, state: State, evidence: Evidence) -> str:
     quantile = plan.config.quantile if isinstance(plan.config, LatencyConfig) else 0.95
     who, before = ("the new version", " before") if state.baking else ("canary", "")
     text = f"{who}'s P{100 * quantile:g} is {duration(evidence.canary_p95)}"
+    most = plan.config.max_seconds if isinstance(plan.config, LatencyConfig) else None
+    if evidence.rule is not Rule.MAX and most is not None and (evidence.canary_p95 or 0.0) > most:
+        text += f" (above max {duration(most)})"
     text += f", control's {duration(evidence.control_p95)}{before}"
     if evidence.edge is None:
         return text
     text += (
-        f"; slower than {duration(evidence.edge)}: {share(_part(evidence.canary_bad, evidence.canary_total))}"
+        f"; slower than {duration(evidence.edge)} are {share(_part(evidence.canary_bad, evidence.canary_total))}"
         f" ({evidence.canary_bad:,} of {evidence.canary_total:,}), control"
         f" {share(_part(evidence.control_bad, evidence.control_total))}"
         f" ({evidence.control_bad:,} of {evidence.control_total:,})"
     )
     ratio = multiple(evidence)
-    return f"{text}: {ratio}" if ratio else text
+    return f"{text}, {ratio}" if ratio else text
 
 
 def _part(bad: int, total: int) -> float | None:
@@ -110,7 +114,12 @@ def _consequence(plan: Plan, evidence: Evidence) -> str:
     if evidence.rule is Rule.MAX and evidence.verdict is Verdict.WARNING:
         return f"; above {limit}, but not shown to be worse than control, so nothing is rolled back"
     if evidence.rule is Rule.MAX:
-        return f"; above {limit} and worse than control"
+        return f"; above {limit} and shown to be worse than control"
+    if evidence.rule in {Rule.WORSE_THAN_CONTROL, Rule.BASELINE}:
+        then = "control" if evidence.rule is Rule.WORSE_THAN_CONTROL else "control was before"
+        more = f" by more than {share(config.worse_than_control)} of it" if config.worse_than_control else ""
+        edge = f" at {duration(evidence.edge)}, the histogram's edge that shows it best" if evidence.edge else ""
+        return f"; shown to be worse than {then}{more}{edge}"
     if evidence.rule is Rule.WARN:
         return f"; above warn {share(plan.warn_share)}"
     return ""

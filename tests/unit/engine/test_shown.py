@@ -39,6 +39,7 @@ def test_latency_evidence_names_the_edge_that_decided() -> None:
         (inf, 0.0, inf, ""),
         (None, 0.0, inf, ""),
         (1.3, 0.0, inf, "1.3x"),
+        (120.0, 31.0, 1400.0, "120x [31, 1400]"),
     ],
 )
 def test_ratio_without_infinities(value: float | None, low: float, high: float, text: str) -> None:
@@ -55,6 +56,10 @@ def test_ratio_without_infinities(value: float | None, low: float, high: float, 
             "the first clause says nearly all",
         ),
         (f"{'word ' * 40}", f"{'word ' * 17}".strip() + "..."),
+        (
+            f"max is 120ms and that is the point, but {'word ' * 20}",
+            f"max is 120ms and that is the point, but {'word ' * 9}".strip() + "...",
+        ),
     ],
 )
 def test_brief_ends_with_a_clause_or_a_word(text: str, short: str) -> None:
@@ -94,6 +99,7 @@ def _evidence(**changes: Any) -> Evidence:
         ),
         ("latencyP95", {"control_p95": 0.12, "canary_p95": 0.1195}, "P95 -0.5ms"),
         ("latencyP95", {}, ""),
+        ("errorRate", {"canary_bad": 1184, "control_bad": 0}, "+100 points [100, 100], h +3.1"),
     ],
 )
 def test_effect_sizes(name: str, changes: dict[str, Any], text: str) -> None:

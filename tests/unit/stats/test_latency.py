@@ -99,6 +99,8 @@ def test_the_edge_that_decided_is_the_one_that_is_named() -> None:
     assert evidence.edge >= 0.2
     assert evidence.canary_bad > 2 * evidence.control_bad
     assert f"slower than {1000 * evidence.edge:g} ms" in evidence.reason
+    assert f"at {1000 * evidence.edge:g} ms, the histogram's edge that shows it best" in evidence.reason
+    assert "(above max 150 ms)" in evidence.reason
     assert evidence.ratio is not None
     assert evidence.ratio_low > 1
 
