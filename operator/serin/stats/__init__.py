@@ -2,7 +2,8 @@
 
 Guardrails ask about harm at every look, so they must stay right under continuous looking:
 
-* `start`, `update`, `judge`: the streaming test of one guardrail of one service. `update_all`: of many at once.
+* `start`, `update`, `judge`: the streaming test of one guardrail of one service. `update_all`, `judge_all`: of many
+  at once.
 * `from_arms`, `from_pods`, `dispersion_of`: what the time before a run says about noise.
 * `count_split`, `judge_split`: sample ratio mismatch.
 * `encode`, `decode`: its state as a short text, to go on after a restart.
@@ -13,7 +14,7 @@ The methods are explained in docs/design/statistics.md.
 """
 
 from serin.stats.config import Dispersion, LatencyConfig, RateConfig
-from serin.stats.guardrail import decode, encode, judge, start, update, update_all
+from serin.stats.guardrail import decode, encode, judge, judge_all, start, update, update_all
 from serin.stats.history import dispersion_of, from_arms, from_pods
 from serin.stats.looks import Evidence, LatencyLook, Look, Rule, Verdict
 from serin.stats.srm import SampleRatio, SampleRatioConfig, SampleRatioEvidence, count_split, judge_split
@@ -41,6 +42,7 @@ __all__ = [
     "from_arms",
     "from_pods",
     "judge",
+    "judge_all",
     "judge_split",
     "start",
     "update",

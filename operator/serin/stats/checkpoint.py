@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import itertools
 import struct
 import zlib
 from typing import TYPE_CHECKING
@@ -78,7 +79,8 @@ def unpack(plan: Plan, record: str) -> State:
     sizes = (3 * cells * 8, wealth, plan.rows * 4, NOISE * 8, CLUMPS * 8, plan.thresholds * 8, ratio.KNOTS * 8)
     if len(raw) != _HEADER.size + sum(sizes) or not inflate.eof:
         raise ValueError("the checkpoint is cut short or too long; the run's evidence starts anew")
-    parts = np.split(np.frombuffer(raw, np.uint8, offset=_HEADER.size), np.cumsum(sizes)[:-1])
+    ends = list(itertools.accumulate(sizes, initial=_HEADER.size))
+    parts = [np.frombuffer(raw, np.uint8, size, end) for size, end in zip(sizes, ends, strict=False)]
     counts = _planes(parts[0], 8).view("<i8").astype(np.int64).reshape(3, cells)
     seconds, bake_seconds, started, bake_started, primary, failed, decided, *tripped, phi = header
     edges = -1 <= primary < plan.thresholds and -1 <= decided < plan.thresholds

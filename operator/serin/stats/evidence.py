@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -29,6 +29,38 @@ def waiting(constants: Constants, fleet: Fleet) -> Floats:
     return np.maximum(rest, 0.0)
 
 
+class Standing(NamedTuple):
+    """How near a fleet is to its limits, each of shape (n,).
+
+    Attributes:
+        rule: the one that is nearest to its limit, index into `RULES`.
+        log_multiple: log of its e-value as a multiple of its limit.
+        above_max: true where the canary is shown to be above `max`, whether or not control is too.
+        above_warn: true where the canary is shown to be above `warn`.
+    """
+
+    rule: Ints
+    log_multiple: Floats
+    above_max: Flags
+    above_warn: Flags
+
+
+def standing(constants: Constants, fleet: Fleet) -> Standing:
+    """All that a verdict is made of."""
+    plan, rest = constants.plan, waiting(constants, fleet)
+    most = warn = None
+    if plan.max_row is not None:
+        most = log_evidence(fleet.wealth[:, plan.max_row, None], rest)
+    if plan.warn_row is not None:
+        warn = log_evidence(fleet.wealth[:, plan.warn_row, None], rest)
+    never = np.zeros(len(fleet.seconds), dtype=bool)
+    return Standing(
+        *_strongest(_log_multiples(constants, fleet, rest, most), len(fleet.seconds)),
+        above_max=never if most is None else most >= constants.max_limit,
+        above_warn=never if warn is None else warn >= -math.log(WARN_LEVEL),
+    )
+
+
 def log_multiples(constants: Constants, fleet: Fleet) -> dict[Rule, Floats]:
     """log(E / limit) of each rule that can roll back, as far as the config and the phase have it; each of shape (n,).
 
@@ -36,13 +68,19 @@ def log_multiples(constants: Constants, fleet: Fleet) -> dict[Rule, Floats]:
     "worse than control" and it: whenever the first rejects, the half of the second that protects a canary that is no
     worse than control has reached the same limit (docs/design/statistics.md). Latency's rules bet on different edges.
     """
+    row, rest = constants.plan.max_row, waiting(constants, fleet)
+    most = None if row is None else log_evidence(fleet.wealth[:, row, None], rest)
+    return _log_multiples(constants, fleet, rest, most)
+
+
+def _log_multiples(constants: Constants, fleet: Fleet, rest: Floats, most: Floats | None) -> dict[Rule, Floats]:
+    """Given what is still to come and the log evidence that the canary is above `max`."""
     plan = constants.plan
-    rest = waiting(constants, fleet)
     found: dict[Rule, Floats] = {}
     if plan.compared:
         found[Rule.WORSE_THAN_CONTROL] = log_evidence(fleet.wealth[:, : plan.compared], rest) - constants.limit
-    if plan.max_row is not None:
-        level, most = (log_evidence(fleet.wealth[:, row, None], rest) for row in (plan.level_row, plan.max_row))
+    if most is not None:
+        level = log_evidence(fleet.wealth[:, plan.level_row, None], rest)
         found[Rule.MAX] = np.minimum(level, most) - constants.max_limit
     baking = fleet.baking
     if plan.rollback and baking.any():
@@ -56,10 +94,12 @@ def log_multiples(constants: Constants, fleet: Fleet) -> dict[Rule, Floats]:
 
 def strongest(constants: Constants, fleet: Fleet) -> tuple[Ints, Floats]:
     """The rule that is nearest to its limit (index into `RULES`), and the log of its e-value as a multiple of it."""
-    found = log_multiples(constants, fleet)
+    return _strongest(log_multiples(constants, fleet), len(fleet.seconds))
+
+
+def _strongest(found: dict[Rule, Floats], size: int) -> tuple[Ints, Floats]:
     if not found:
-        nothing = len(fleet.seconds)
-        return np.zeros(nothing, dtype=np.int64), np.full(nothing, -np.inf)
+        return np.zeros(size, dtype=np.int64), np.full(size, -np.inf)
     rules = np.array([RULES.index(rule) for rule in found])
     values = np.array(list(found.values()))
     best = values.argmax(axis=0)
@@ -71,19 +111,3 @@ def strongest_edge(constants: Constants, fleet: Fleet) -> Ints:
     own = log_evidence(fleet.wealth[:, : constants.plan.compared, None], np.zeros((1, 1)))
     edges: Ints = own.argmax(axis=1)
     return edges
-
-
-def above_max(constants: Constants, fleet: Fleet) -> Flags:
-    """True where the canary is shown to be above `max`, whether or not control is too."""
-    row = constants.plan.max_row
-    if row is None:
-        return np.zeros(len(fleet.seconds), dtype=bool)
-    return log_evidence(fleet.wealth[:, row, None], waiting(constants, fleet)) >= constants.max_limit
-
-
-def above_warn(constants: Constants, fleet: Fleet) -> Flags:
-    """True where the canary is shown to be above `warn`."""
-    row = constants.plan.warn_row
-    if row is None:
-        return np.zeros(len(fleet.seconds), dtype=bool)
-    return log_evidence(fleet.wealth[:, row, None], waiting(constants, fleet)) >= -math.log(WARN_LEVEL)

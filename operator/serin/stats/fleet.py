@@ -101,7 +101,7 @@ class Looks:
 _FIELDS = tuple(field.name for field in dataclasses.fields(Fleet))
 
 
-@lru_cache(maxsize=64)
+@lru_cache(maxsize=16)
 def constants_of(plans: tuple[Plan, ...]) -> Constants:
     """The constants of a fleet.
 
@@ -115,24 +115,29 @@ def constants_of(plans: tuple[Plan, ...]) -> Constants:
     for i, plan in enumerate(plans):
         by_restarts.setdefault(id(plan.restarts), []).append(i)
 
+    # most of a pass have the same plan, and to read it once is enough
+    places = {plan: place for place, plan in enumerate(dict.fromkeys(plans))}
+    at = np.array([places[plan] for plan in plans])
+
     def each(name: str) -> Floats:
-        return np.array([getattr(plan, name) for plan in plans], dtype=np.float64)
+        found: Floats = np.array([getattr(plan, name) for plan in places], dtype=np.float64)[at]
+        return found
 
     return Constants(
         plan=first,
         columns=first.columns,
         null_ratio=each("null_ratio"),
         tau2=each("tau2"),
-        level_tau2=np.array([plan.tau2[plan.level_row] for plan in plans]),
+        level_tau2=np.array([plan.tau2[plan.level_row] for plan in places])[at],
         weight=each("weight"),
         ceiling=each("ceiling"),
         limit=each("limit"),
         look_gain=each("look_gain"),
         max_limit=each("max_limit"),
         bake_limit=each("bake_limit"),
-        min_requests=np.array([plan.config.min_requests for plan in plans]),
-        max_share=np.array([plan.max_share or 0.0 for plan in plans]),
-        warn_share=np.array([plan.warn_share or 0.0 for plan in plans]),
+        min_requests=np.array([plan.config.min_requests for plan in places])[at],
+        max_share=np.array([plan.max_share or 0.0 for plan in places])[at],
+        warn_share=np.array([plan.warn_share or 0.0 for plan in places])[at],
         groups=tuple(
             (np.array(members), plans[members[0]].restarts, plans[members[0]].begun) for members in by_restarts.values()
         ),

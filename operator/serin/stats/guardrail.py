@@ -87,7 +87,12 @@ def _fits(plan: Plan, look: Look | LatencyLook) -> None:
 
 def judge(config: Config, state: State) -> Evidence:
     """The verdict on everything seen so far. Pure; may be called at any time and any number of times."""
-    return judgement.judge(plan_of(config), state)
+    return judge_all([(config, state)])[0]
+
+
+def judge_all(items: Sequence[tuple[Config, State]]) -> list[Evidence]:
+    """The verdicts of many guardrails in one call, in the order of `items`; each, to the last bit, that of `judge`."""
+    return judgement.judge_all([(plan_of(config), state) for config, state in items])
 
 
 def encode(config: Config, state: State) -> str:

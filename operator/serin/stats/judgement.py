@@ -8,21 +8,34 @@ from typing import TYPE_CHECKING
 from serin.stats import mixture, ratio, refine, wording
 from serin.stats.bounds import interpolated_quantile
 from serin.stats.config import LatencyConfig
-from serin.stats.evidence import RULES, above_max, above_warn, strongest
+from serin.stats.evidence import RULES, standing
 from serin.stats.fleet import constants_of, stacked
 from serin.stats.looks import Evidence, Rule, Verdict
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from serin.stats.plan import Plan
     from serin.stats.state import Counts, State
 
 
-def judge(plan: Plan, state: State) -> Evidence:
-    """The verdict on everything seen so far, see `serin.stats.judge`."""
-    constants, fleet = constants_of((plan,)), stacked([state])
-    warnings = bool(above_max(constants, fleet)[0]), bool(above_warn(constants, fleet)[0])
-    verdict, rule = _verdict(plan, state, *warnings)
-    multiple = math.exp(float(strongest(constants, fleet)[1][0]))
+def judge_all(items: Sequence[tuple[Plan, State]]) -> list[Evidence]:
+    """The verdicts on everything seen so far, see `serin.stats.judge_all`."""
+    shapes: dict[object, list[int]] = {}
+    for i, (plan, _) in enumerate(items):
+        shapes.setdefault(plan.shape, []).append(i)
+    found: dict[int, Evidence] = {}
+    for members in shapes.values():
+        constants = constants_of(tuple(items[i][0] for i in members))
+        seen = standing(constants, stacked([items[i][1] for i in members]))
+        for i, log_multiple, *above in zip(
+            members, seen.log_multiple.tolist(), seen.above_max.tolist(), seen.above_warn.tolist(), strict=True
+        ):
+            found[i] = _judged(*items[i], math.exp(log_multiple), *_verdict(*items[i], *above))
+    return [found[i] for i in range(len(items))]
+
+
+def _judged(plan: Plan, state: State, multiple: float, verdict: Verdict, rule: Rule) -> Evidence:
     if state.failed and rule is not Rule.BREAKER:
         # what was rejected stays rejected, whatever came after
         multiple = max(multiple, 1.0)

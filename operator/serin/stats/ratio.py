@@ -28,6 +28,7 @@ SMALLEST = 1 / LARGEST
 
 LOG_RATIO: Floats = np.linspace(-REACH, REACH, KNOTS)
 _EXCESS: Floats = np.expm1(LOG_RATIO)
+_GRID: Floats = np.linspace(-REACH, REACH, FINE)
 
 
 def log_likelihood(bad: Floats | float, trials: Floats | float, share: Floats | float) -> Floats:
@@ -56,16 +57,15 @@ def interval(profile: Floats) -> tuple[float, float, float]:
         (ratio, low, high); low is 0 and high inf where the grid ends first.
     """
     fine = _spline() @ (profile - profile.max())
-    grid = np.linspace(-REACH, REACH, FINE)
     best = int(fine.argmax())
     relative = fine - fine[best]
-    log_mixture = float(np.log(np.exp(relative).mean()))
+    log_mixture = float(np.log(np.exp(relative).sum() / FINE))
     inside = np.flatnonzero(log_mixture - relative < -np.log(LEVEL))
     low, high = int(inside[0]), int(inside[-1])
     return (
-        float(np.exp(grid[best])),
-        0.0 if low == 0 else float(np.exp(grid[low - 1])),
-        np.inf if high == FINE - 1 else float(np.exp(grid[high + 1])),
+        float(np.exp(_GRID[best])),
+        0.0 if low == 0 else float(np.exp(_GRID[low - 1])),
+        np.inf if high == FINE - 1 else float(np.exp(_GRID[high + 1])),
     )
 
 

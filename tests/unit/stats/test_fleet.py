@@ -11,7 +11,18 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from serin.stats import Dispersion, LatencyConfig, LatencyLook, Look, RateConfig, judge, start, update, update_all
+from serin.stats import (
+    Dispersion,
+    LatencyConfig,
+    LatencyLook,
+    Look,
+    RateConfig,
+    judge,
+    judge_all,
+    start,
+    update,
+    update_all,
+)
 
 if TYPE_CHECKING:
     from serin.stats import State
@@ -67,9 +78,9 @@ def test_one_call_for_all_gives_what_one_by_one_gives(data: st.DataObject, size:
         seen = [data.draw(looks(config)) for config in configs]
         alone = [update(config, state, look) for config, state, look in zip(configs, alone, seen, strict=True)]
         together = update_all(list(zip(configs, together, seen, strict=True)))
-        for config, one, other in zip(configs, alone, together, strict=True):
+        for one, other in zip(alone, together, strict=True):
             assert_same(one, other)
-            assert judge(config, one) == judge(config, other)
+        assert judge_all(list(zip(configs, together, strict=True))) == list(map(judge, configs, alone))
 
 
 def test_many_are_the_same_as_one() -> None:
@@ -90,10 +101,13 @@ def test_many_are_the_same_as_one() -> None:
         states = update_all(items)
         for (config, state, look), after in zip(items, states, strict=True):
             assert_same(update(config, state, look), after)
+        both = zip(configs, states, strict=True)
+        assert judge_all([*both]) == [judge(config, state) for config, state in zip(configs, states, strict=True)]
 
 
 def test_an_empty_pass_and_one_with_a_misfit() -> None:
     """No experiment is no work; one look of the wrong kind refuses the pass before anything is changed."""
     assert update_all([]) == []
+    assert judge_all([]) == []
     with pytest.raises(ValueError, match="needs a LatencyLook"):
         update_all([(RATE, start(RATE), Look(5.0, 1, 0, 1, 0)), (LATENCY, start(LATENCY), Look(5.0, 1, 0, 1, 0))])
