@@ -124,7 +124,12 @@ class Metrics:
         try:
             yield
         finally:
-            self.parts.labels(name).observe(time.monotonic() - begun)
+            self.took(name, time.monotonic() - begun)
+
+    def took(self, name: Part, seconds: float, looks: int = 1) -> None:
+        """Each of so many looks took so long for a part."""
+        for _ in range(looks):
+            self.parts.labels(name).observe(seconds)
 
     def count(self, store: Store) -> None:
         """What the store holds, at a scrape."""

@@ -21,8 +21,8 @@ from serin.controller.looks import due_look
 from serin.controller.observe import Observer, slot_of
 from serin.controller.scheduler import jittered
 from serin.controller.store import Key, Store, key_of, names_of
+from serin.controller.together import Together
 from serin.engine import run
-from serin.engine.decide import decide
 from serin.engine.decision import Decision
 from serin.engine.observation import LookResult
 from serin.engine.record import in_force
@@ -83,6 +83,7 @@ class Reconciler:
     _specs: dict[Key, tuple[tuple[str, int], Spec | InvalidSpecError]] = field(default_factory=dict)
     _last_look: dict[Key, tuple[float, float]] = field(default_factory=dict)
     """(end, when it was counted) of each experiment's last look, in Unix time."""
+    _together: Together = field(default_factory=Together)
 
     async def reconcile(self, key: Key) -> float | None:
         """One turn; the seconds until the next, None when the experiment is gone."""
@@ -101,8 +102,7 @@ class Reconciler:
         self._measure(key, obj, measurable, status)
         with METRICS.part("observe"):
             observation = await self.observer.observe(obj, spec, status, now, asked=spec is asked)
-        with METRICS.part("decide"):
-            decision = decide(asked, status, observation, now)
+        decision = await self._together.decide(asked, status, observation, now)
         self._looked(key, readable, observation.looks)
         self._measure(key, obj, measurable, decision.status)
         METRICS.decided(decision)

@@ -15,7 +15,7 @@ from serin.api.status import TERMINAL, Phase, ServiceStatus, Status, VerdictName
 from serin.engine import phases, record, run, sample_ratio
 from serin.engine.conditions import significant, with_conditions, with_note, with_transition
 from serin.engine.decision import AddFinalizer, Decision, EventNote, RemoveFinalizer
-from serin.engine.evidence import Counted, count_looks, worst
+from serin.engine.evidence import Counted, Fed, count_looks, worst
 from serin.engine.goals import judging
 from serin.engine.history import histories, with_history
 from serin.engine.observation import Observation
@@ -41,7 +41,9 @@ _PHASES: Final = {
 }
 
 
-def decide(spec: Spec | InvalidSpecError, status: Status, observation: Observation, now: float) -> Decision:
+def decide(
+    spec: Spec | InvalidSpecError, status: Status, observation: Observation, now: float, fed: Fed | None = None
+) -> Decision:
     """What to write, what to do, and when to look again.
 
     Args:
@@ -49,6 +51,7 @@ def decide(spec: Spec | InvalidSpecError, status: Status, observation: Observati
         status: what was written last, possibly by a predecessor that crashed.
         observation: what the cluster and Prometheus say now.
         now: Unix time in seconds.
+        fed: what `together` worked out for many at once; it changes nothing but the time that this takes.
     """
     before = status
     if isinstance(spec, InvalidSpecError):
@@ -64,7 +67,7 @@ def decide(spec: Spec | InvalidSpecError, status: Status, observation: Observati
     status = with_history(status, observation)
     status, drift = _noticed(status, observation, now)
     observation = _fresh(status, observation)
-    status, counted = _count(spec, status, observation)
+    status, counted = _count(spec, status, observation, fed)
     status = judging.count(spec, status, observation)
     status = sample_ratio.count_users(spec, status, observation)
     status = sample_ratio.shown(spec, sample_ratio.with_acceptance(spec, status, observation))
@@ -144,18 +147,18 @@ def _fresh(status: Status, seen: Observation) -> Observation:
     return seen if len(looks) == len(seen.looks) else replace(seen, looks=looks)
 
 
-def _count(spec: Spec, status: Status, seen: Observation) -> tuple[Status, Counted]:
+def _count(spec: Spec, status: Status, seen: Observation, fed: Fed | None) -> tuple[Status, Counted]:
     """Takes the looks into account that were measured at the verified split."""
-    counting = run.position(status) in _COUNTING and status.step is not None and status.step.done
-    looks = seen.looks if counting and not seen.deleting else ()
+    looks = seen.looks if counts(status) and not seen.deleting else ()
     until = unix(status.counted_until)
     counted = count_looks(
         spec,
         status.checkpoint,
         looks,
-        baking=run.position(status) in {Phase.PROMOTING, Phase.BAKING},
+        baking=bakes(status),
         counted_until=until,
         first_bad_look=unix(status.first_bad_look),
+        fed=fed,
     )
     if not looks:
         return status, counted
@@ -174,6 +177,16 @@ def _count(spec: Spec, status: Status, seen: Observation) -> tuple[Status, Count
         verdict=_joint(counted, services),
     )
     return sample_ratio.count_requests(spec, status, looks, counted.counted_until), counted
+
+
+def counts(status: Status) -> bool:
+    """Whether looks are counted: the split is the one that the status wants."""
+    return run.position(status) in _COUNTING and status.step is not None and status.step.done
+
+
+def bakes(status: Status) -> bool:
+    """Whether both variants are the new version."""
+    return run.position(status) in {Phase.PROMOTING, Phase.BAKING}
 
 
 def _joint(counted: Counted, services: tuple[ServiceStatus, ...]) -> VerdictName:

@@ -4,9 +4,9 @@ The tests themselves are `serin.stats`; here is which counts go into which test,
 over them, and what a reader sees of the result.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Final, TypeAlias
+from typing import Final, NamedTuple, TypeAlias
 
 from serin.api.spec import Spec
 from serin.api.status import GuardrailStatus, VerdictName
@@ -25,7 +25,7 @@ from serin.stats import (
     Verdict,
     decode,
     encode,
-    judge,
+    judge_all,
     start,
     update_all,
 )
@@ -122,20 +122,25 @@ def count_looks(
     baking: bool,
     counted_until: float,
     first_bad_look: float,
+    fed: "Fed | None" = None,
 ) -> Counted:
     """Feeds `looks` (oldest first) and judges what all looks so far say.
 
     A look that failed for a reason that may pass (Prometheus away) stops the feeding, and is asked for again. One that
-    will never be measured is left out, and the stage becomes that much longer.
+    will never be measured is left out, and the stage becomes that much longer. `fed` spares the work for the first look
+    if it is exactly that of this call.
     """
-    tests = _Tests(spec, dict(checkpoint))
+    known = fed is not None and bool(looks) and fed.first == First(spec, checkpoint, looks[0], baking)
+    tests = fed.tests.copy() if fed is not None and known else _Tests(spec, dict(checkpoint))
     measured, unmeasured = 0.0, ()  # type: float, tuple[str, ...]
     for look in looks:
         failures = {name: each for name, each in look.services.items() if isinstance(each, Unmeasured)}
         unmeasured = tuple(f"{name}: {each.message.removeprefix(f'{name}: ')}" for name, each in failures.items())
         if any(each.failure.passes for each in failures.values()):
             break
-        tests.feed(look, baking=baking)
+        if not known:
+            tests.feed(look, baking=baking)
+        known = False
         if not failures:
             measured += look.seconds
         counted_until = look.ends_at
@@ -190,6 +195,43 @@ def _stages(spec: Spec) -> tuple[float, ...]:
     return tuple(stage.duration.seconds for stage in spec.stages)
 
 
+class First(NamedTuple):
+    """What the counting of a look depends on."""
+
+    spec: Spec
+    checkpoint: dict[str, str]
+    look: LookResult
+    baking: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Fed:
+    """The tests of an experiment after its first look, as `feed_all` worked them out."""
+
+    first: First
+    tests: "_Tests"
+
+
+def feed_all(firsts: Sequence[First]) -> list[Fed]:
+    """Feeds the first looks of many experiments to their tests at once, and judges them; numpy does the rest.
+
+    Raises:
+        ValueError: one of them has a guardrail that can't be judged.
+    """
+    tests = [_Tests(each.spec, dict(each.checkpoint)) for each in firsts]
+    items = [one.items(first.look, baking=first.baking) for one, first in zip(tests, firsts, strict=True)]
+    states = iter(update_all([item[1:] for each in items for item in each]))
+    for one, each in zip(tests, items, strict=True):
+        one.take(each, [next(states) for _ in each])
+    judged = iter(judge_all([pair for one in tests for pair in one.pairs()]))
+    for one in tests:
+        one.judge([next(judged) for _ in one.pairs()])
+    return [Fed(first, one) for first, one in zip(firsts, tests, strict=True)]
+
+
+_Item: TypeAlias = tuple[tuple[str, str], Config, State, Look | LatencyLook]
+
+
 class _Tests:
     """The guardrails' tests of one experiment during one decision: read once, fed look by look, judged once.
 
@@ -201,6 +243,13 @@ class _Tests:
     def __init__(self, spec: Spec, kept: dict[str, str]) -> None:
         self._spec, self._kept = spec, kept
         self._states: dict[tuple[str, str], tuple[Config, State]] = {}
+        self._evidence: list[Evidence] | None = None
+
+    def copy(self) -> "_Tests":
+        """The same, to go on from."""
+        other = _Tests(self._spec, dict(self._kept))
+        other._states, other._evidence = dict(self._states), self._evidence
+        return other
 
     @property
     def failed(self) -> bool:
@@ -209,21 +258,39 @@ class _Tests:
 
     def feed(self, look: LookResult, *, baking: bool) -> None:
         """One more look of every service that it measured."""
-        items = [
+        items = self.items(look, baking=baking)
+        self.take(items, update_all([item[1:] for item in items]))
+
+    def items(self, look: LookResult, *, baking: bool) -> list[_Item]:
+        """What the tests are fed with."""
+        return [
             item
             for service, counts in look.services.items()
             if isinstance(counts, ServiceCounts)
             for item in self._looks(service, *_roles(counts, baking=baking), look.seconds, baking=baking)
         ]
-        states = update_all([(config, state, one) for _, config, state, one in items])
+
+    def take(self, items: Sequence[_Item], states: Sequence[State]) -> None:
+        """What came of it."""
         for (key, config, _, _), state in zip(items, states, strict=True):
             self._states[key] = config, state
+        self._evidence = None
+
+    def pairs(self) -> list[tuple[Config, State]]:
+        """What is judged."""
+        return list(self._states.values())
+
+    def judge(self, evidence: list[Evidence]) -> None:
+        """The verdicts on `pairs`."""
+        self._evidence = evidence
 
     def judged(self) -> dict[str, tuple[tuple[str, Evidence], ...]]:
         """(guardrail, evidence) of each service that was fed."""
+        if self._evidence is None:
+            self._evidence = judge_all(self.pairs())
         found: dict[str, list[tuple[str, Evidence]]] = {}
-        for (service, guardrail), (config, state) in self._states.items():
-            found.setdefault(service, []).append((guardrail, judge(config, state)))
+        for (service, guardrail), evidence in zip(self._states, self._evidence, strict=True):
+            found.setdefault(service, []).append((guardrail, evidence))
         return {service: tuple(parts) for service, parts in found.items()}
 
     def checkpoint(self) -> dict[str, str]:
@@ -233,7 +300,7 @@ class _Tests:
 
     def _looks(
         self, service: str, control: VariantCounts, canary: VariantCounts, seconds: float, *, baking: bool
-    ) -> Iterator[tuple[tuple[str, str], Config, State, Look | LatencyLook]]:
+    ) -> Iterator[_Item]:
         """The look as each guardrail of a service takes it, and the state that it goes on from."""
         before = samples(self._kept, service)
         self._kept[f"{service}/{_SAMPLES}"] = f"{before[0] + control.requests},{before[1] + canary.requests}"

@@ -1,0 +1,42 @@
+"""Collects what is to be decided at the same moment: looks of a slot get their counts from one answer of Prometheus."""
+
+import asyncio
+import time
+
+from serin.api.spec import InvalidSpecError, Spec
+from serin.api.status import Status
+from serin.controller.instruments import METRICS
+from serin.engine.decision import Decision
+from serin.engine.observation import Observation
+from serin.engine.together import Question, decide_all
+
+
+class Together:
+    """Decides for everybody who asks in the same pass of the event loop."""
+
+    def __init__(self) -> None:
+        self._waiting: list[tuple[Question, asyncio.Future[Decision]]] = []
+
+    async def decide(
+        self, spec: Spec | InvalidSpecError, status: Status, observation: Observation, now: float
+    ) -> Decision:
+        """As `serin.engine.decide.decide`."""
+        loop = asyncio.get_running_loop()
+        if not self._waiting:
+            loop.call_soon(self._decide)
+        answer: asyncio.Future[Decision] = loop.create_future()
+        self._waiting.append((Question(spec, status, observation, now), answer))
+        return await answer
+
+    def _decide(self) -> None:
+        waiting, self._waiting = self._waiting, []
+        begun = time.monotonic()
+        found = decide_all([question for question, _ in waiting])
+        METRICS.took("decide", (time.monotonic() - begun) / len(waiting), len(waiting))
+        for (_, answer), decision in zip(waiting, found, strict=True):
+            if answer.cancelled():
+                continue
+            if isinstance(decision, Exception):
+                answer.set_exception(decision)
+            else:
+                answer.set_result(decision)
