@@ -13,9 +13,15 @@ import kopf
 from serin.api.names import GROUP, PLURAL, VERSION
 from serin.controller.scheduler import Scheduler
 from serin.controller.store import Objects, Store, key_of
+from serin.kube.client import PAGE
 
 _SETTLING: Final = 0.3
 """A rollout changes its Deployment's status many times a second; one look serves a burst of them."""
+
+
+_IDLE: Final = 0.1
+"""Seconds for which a worker of Kopf's waits for more of an object. The usual ones are long enough to hold all objects
+of a list at once."""
 
 
 class _NoDifferences(kopf.DiffBaseStorage):
@@ -33,18 +39,26 @@ class _NoDifferences(kopf.DiffBaseStorage):
         """Stores nothing."""
 
 
+def configured(settings: kopf.OperatorSettings) -> None:
+    """What Kopf does and keeps, so that thousands of objects cost little memory."""
+    settings.posting.enabled = False
+    settings.scanning.disabled = True
+    settings.watching.server_timeout = 300
+    settings.watching.client_timeout = 330
+    settings.watching.chunk_size = PAGE
+    settings.networking.request_timeout = 15
+    settings.persistence.diffbase_storage = _NoDifferences()
+    # Each object that a list brings has a worker, which keeps the object until it ends.
+    settings.queueing.idle_timeout = _IDLE
+
+
 def registry(store: Store, scheduler: Scheduler) -> kopf.OperatorRegistry:
     """The handlers, bound to one store and one scheduler."""
     handlers = kopf.OperatorRegistry()
 
     @kopf.on.startup(registry=handlers)
     async def configure(settings: kopf.OperatorSettings, **_: Any) -> None:
-        settings.posting.enabled = False
-        settings.scanning.disabled = True
-        settings.watching.server_timeout = 300
-        settings.watching.client_timeout = 330
-        settings.networking.request_timeout = 15
-        settings.persistence.diffbase_storage = _NoDifferences()
+        configured(settings)
 
     @kopf.on.login(registry=handlers)
     async def login(**arguments: Any) -> Any:
