@@ -84,19 +84,26 @@ class Answer:
     """By the user's selector."""
 
     def take(self, names: Naming, rows: Iterable[Row]) -> None:
-        """Sorts rows by their part and variant."""
+        """Sorts rows by their part and variant: tens of thousands of them, and every look waits for it."""
+        keys, code = names.keys, names.code
+        edges: dict[str, float] = {}
         for row in rows:
-            variant, part = values_of(names.keys, row), row.labels.get(queries.PART)
+            label = row.labels.get
+            variant, part = tuple([label(name, "") for name in keys]), label(queries.PART)
             if part == REQUESTS:
-                self.codes[variant][row.labels.get(names.code, "")] = row.value
+                self.codes[variant][label(code, "")] = row.value
             elif part == BEFORE:
                 self.before.add(variant)
             elif part == ENDED:
                 self.ended.add(variant)
             else:
-                edges, edge = self.buckets[variant], edge_of(names, row.labels.get(queries.LE, ""))
+                text = label(queries.LE, "")
+                edge = edges.get(text)
+                if edge is None:
+                    edge = edges[text] = edge_of(names, text)
+                found = self.buckets[variant]
                 # `1` and `1.0` are one edge, from pods of different client libraries.
-                edges[edge] = edges.get(edge, 0.0) + row.value
+                found[edge] = found.get(edge, 0.0) + row.value
 
 
 class NotCountedError(Exception):
@@ -109,7 +116,7 @@ class NotCountedError(Exception):
 
 def values_of(labels: Sequence[str], row: Row) -> Values:
     """Whose a row is; absent labels are empty, as in Prometheus."""
-    return tuple(row.labels.get(name, "") for name in labels)
+    return tuple([row.labels.get(name, "") for name in labels])
 
 
 def expected(target: Target, variants: Sequence[Values]) -> str:
@@ -158,6 +165,8 @@ def _seen(target: Target, answer: Answer, names: frozenset[str], role: str, seco
         text = f"{target.service}: the route does not tell which series of {target.naming.requests} are {role}'s"
         raise NotCountedError(MeasurementFailure.EMPTY, f"{text}: correct the route")
     codes = [code for variant in variants for code in answer.codes.get(variant, ())]
+    if codes and "" not in codes:
+        return variants
     what = expected(target, variants)
     if not codes and answer.before.intersection(variants):
         text = f"{target.service}: no sample of {role} in the last {seconds:g} s ({what}), though there were before"
@@ -167,12 +176,10 @@ def _seen(target: Target, answer: Answer, names: frozenset[str], role: str, seco
         text = f"{target.service}: no series {what} of {role} in the last {seconds:g} s"
         hint = target.naming.absent
         raise NotCountedError(MeasurementFailure.EMPTY, f"{text}: {hint}")
-    if "" in codes:
-        name = target.naming.code
-        text = f"{target.service}: {what} of {role} has no label {name}, so errors can't be told"
-        hint = "write the name of the label with the status code into metrics.labels.code"
-        raise NotCountedError(MeasurementFailure.EMPTY, f"{text}: {hint}")
-    return variants
+    name = target.naming.code
+    text = f"{target.service}: {what} of {role} has no label {name}, so errors can't be told"
+    hint = "write the name of the label with the status code into metrics.labels.code"
+    raise NotCountedError(MeasurementFailure.EMPTY, f"{text}: {hint}")
 
 
 def _began(target: Target, answer: Answer) -> None:
