@@ -56,6 +56,13 @@ class _Memory:
     """Of the status, a digest: the text would be kept twice."""
     status: Status
     at: float
+    version: str
+    """resourceVersion of the object that has the written status; of another one the digest tells."""
+
+    def fits(self, obj: dict[str, Any]) -> bool:
+        """True when the status of `obj` is the one that this is built on."""
+        version = obj["metadata"].get("resourceVersion")
+        return self.version == version or self.written == _digest(obj.get("status") or {})
 
 
 @dataclass(slots=True)
@@ -144,10 +151,10 @@ class Reconciler:
 
     def _status(self, key: Key, obj: dict[str, Any]) -> Status:
         """What was decided last: from memory while the written status is the one that it was built on."""
-        written, memory = obj.get("status") or {}, self._memory.get(key)
-        if memory is not None and memory.written == _digest(written):
+        memory = self._memory.get(key)
+        if memory is not None and memory.fits(obj):
             return memory.status
-        return parse_status(written)
+        return parse_status(obj.get("status") or {})
 
     async def _intend(self, key: Key, obj: dict[str, Any], decision: Decision, every: float) -> dict[str, Any] | None:
         """Writes the status before anything is done; None when somebody else was faster."""
@@ -172,7 +179,10 @@ class Reconciler:
             METRICS.writes.labels("change" if matters else "checkpoint").inc()
             self.store.experiments.put(obj)
             self._kept(obj, after)
-        self._memory[key] = _Memory(_digest(obj.get("status") or {}), decision.status, last)
+        version = obj["metadata"]["resourceVersion"]
+        same = memory is not None and memory.version == version
+        written = memory.written if memory is not None and same else _digest(obj.get("status") or {})
+        self._memory[key] = _Memory(written, decision.status, last, version)
         METRICS.looked_at.set(len(self._memory))
         return obj
 

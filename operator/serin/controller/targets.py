@@ -14,7 +14,7 @@ from serin.controller.store import Key, key_of, names_of
 from serin.engine import run
 from serin.engine.leads import Lead
 from serin.engine.observation import Problem
-from serin.metrics.presets import needs_leads, sides, untold
+from serin.metrics.presets import Values, needs_leads, sides, untold
 from serin.metrics.source import Target
 
 Ask = Callable[[str, Service], Awaitable[tuple[Lead, ...]]]
@@ -48,7 +48,11 @@ class Targets:
         control, canary = names_of(service)
         control_names, canary_names = frozenset({CONTROL, control}), frozenset({CANARY, canary})
         metrics, namespace = service.metrics or spec.metrics, obj["metadata"]["namespace"]
-        ours, theirs = sides(metrics, namespace, service, canary_name(service), self._told(obj, service))
+        # Http goes by the names, and a look at a thousand services is spared the comparison.
+        named = metrics.preset == "Http"
+        told = () if named else self._told(obj, service)
+        nobody: frozenset[Values] = frozenset()
+        ours, theirs = (nobody, nobody) if named else sides(metrics, namespace, service, canary, told)
         if run.position(status) in {Phase.PROMOTING, Phase.BAKING}:
             if status.weight == 0:
                 canary_names, theirs = frozenset(), frozenset()
@@ -62,8 +66,7 @@ class Targets:
             custom=spec.guardrails.custom,
             metrics=metrics,
             prometheus=spec.prometheus,
-            # Http goes by the names, and a look at a thousand services is spared the comparison.
-            sides=(ours, theirs) if metrics.preset != "Http" else None,
+            sides=None if named else (ours, theirs),
         )
 
     def problem(self, obj: dict[str, Any], spec: Spec, service: Service) -> Problem | None:

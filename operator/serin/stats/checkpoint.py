@@ -44,16 +44,16 @@ def pack(plan: Plan, state: State) -> str:
         *state.tripped,
         state.phi,
     )
-    counts = np.concatenate([state.control, state.canary, state.bake]).astype("<i8")
+    counts = np.concatenate([state.control, state.canary, state.bake]).astype("<i8", copy=False)
     arrays = (
         # byte planes: the high bytes of counts and exponents lie side by side, where zlib finds them
         counts.view(np.uint8).reshape(-1, 8).T.tobytes(),
-        state.wealth.astype("<f4").view(np.uint8).reshape(-1, 4).T.tobytes(),
-        state.variance.astype("<f4").tobytes(),
-        state.noise.astype("<f8").tobytes(),
-        state.clumps.astype("<f8").tobytes(),
-        state.due.astype("<f8").view(np.uint8).reshape(-1, 8).T.tobytes(),
-        state.profile.astype("<f8").view(np.uint8).reshape(-1, 8).T.tobytes(),
+        state.wealth.astype("<f4", copy=False).view(np.uint8).reshape(-1, 4).T.tobytes(),
+        state.variance.astype("<f4", copy=False).tobytes(),
+        state.noise.astype("<f8", copy=False).tobytes(),
+        state.clumps.astype("<f8", copy=False).tobytes(),
+        state.due.astype("<f8", copy=False).view(np.uint8).reshape(-1, 8).T.tobytes(),
+        state.profile.astype("<f8", copy=False).view(np.uint8).reshape(-1, 8).T.tobytes(),
     )
     return base64.b64encode(zlib.compress(header + b"".join(arrays), 9)).decode("ascii")
 
@@ -81,7 +81,7 @@ def unpack(plan: Plan, record: str) -> State:
         raise ValueError("the checkpoint is cut short or too long; the run's evidence starts anew")
     ends = list(itertools.accumulate(sizes, initial=_HEADER.size))
     parts = [np.frombuffer(raw, np.uint8, size, end) for size, end in zip(sizes, ends, strict=False)]
-    counts = _planes(parts[0], 8).view("<i8").astype(np.int64).reshape(3, cells)
+    counts = _planes(parts[0], 8).view("<i8").astype(np.int64, copy=False).reshape(3, cells)
     seconds, bake_seconds, started, bake_started, primary, failed, decided, *tripped, phi = header
     edges = -1 <= primary < plan.thresholds and -1 <= decided < plan.thresholds
     if not (failed < len(Rule) and edges and started <= len(plan.restarts)):
@@ -100,12 +100,12 @@ def unpack(plan: Plan, record: str) -> State:
         control=counts[0],
         canary=counts[1],
         bake=counts[2],
-        wealth=_planes(parts[1], 4).view("<f4").astype(np.float32).reshape(plan.rows, -1),
+        wealth=_planes(parts[1], 4).view("<f4").astype(np.float32, copy=False).reshape(plan.rows, -1),
         variance=parts[2].view("<f4").astype(np.float32),
         noise=parts[3].view("<f8").astype(np.float64),
         clumps=parts[4].view("<f8").astype(np.float64),
-        due=_planes(parts[5], 8).view("<f8").astype(np.float64),
-        profile=_planes(parts[6], 8).view("<f8").astype(np.float64),
+        due=_planes(parts[5], 8).view("<f8").astype(np.float64, copy=False),
+        profile=_planes(parts[6], 8).view("<f8").astype(np.float64, copy=False),
     )
 
 

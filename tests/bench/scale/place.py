@@ -28,7 +28,7 @@ SCRAPE: Final = 15.0
 """Seconds between two scrapes, as usual."""
 _STARTS: Final = 30.0
 _IMAGE: Final = REPOSITORY / "operator/Dockerfile"
-_SETTING: Final = re.compile(r"\b(OPENBLAS_NUM_THREADS|MALLOC_ARENA_MAX)=(\S+)")
+_SETTING: Final = re.compile(r"\b(OPENBLAS_NUM_THREADS|MALLOC_ARENA_MAX|MALLOC_TRIM_THRESHOLD_)=(\S+)")
 """What the operator's image sets and its memory depends on."""
 
 _CONFIG: Final = """\

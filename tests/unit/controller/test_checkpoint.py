@@ -1,9 +1,12 @@
 """How often counts are written: soon enough for who watches, and bounded however many experiments there are."""
 
+from typing import Any
+
 import pytest
 
 from serin.api.spec import parse_spec
-from serin.controller.reconcile import checkpoint
+from serin.api.status import Status
+from serin.controller.reconcile import _digest, _Memory, checkpoint
 
 
 @pytest.mark.parametrize(
@@ -28,3 +31,16 @@ def test_counts_are_written_at_most_once_in(interval: str, experiments: int, sec
 def test_unreadable_spec_is_written_as_seldom_as_most() -> None:
     """Without a spec there is no interval, and the usual minute holds."""
     assert checkpoint(None, 1) == 60.0
+
+
+def test_memory_is_of_one_written_status() -> None:
+    """Another version of the object with the same status is fine (its spec was edited); another status is not."""
+
+    def made(version: str, reason: str) -> dict[str, Any]:
+        return {"metadata": {"resourceVersion": version}, "status": {"reason": reason, "phase": "Pending"}}
+
+    memory = _Memory(_digest(made("5", "a")["status"]), Status(), 0.0, "5")
+    assert memory.fits(made("5", "a"))
+    assert memory.fits(made("6", "a"))
+    assert not memory.fits(made("6", "b"))
+    assert not memory.fits({"metadata": {"resourceVersion": "6"}})
