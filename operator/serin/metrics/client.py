@@ -11,7 +11,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, Final, TypeVar
+from typing import Any, Final, NamedTuple, TypeVar
 
 from prometheus_api_client import PrometheusConnect
 
@@ -37,8 +37,7 @@ _SAME_TIME: Final = 1.0
 QueryObserver = Callable[[str, float], None]
 
 
-@dataclass(frozen=True, slots=True)
-class Row:
+class Row(NamedTuple):
     """One element of an instant vector."""
 
     labels: dict[str, str]
