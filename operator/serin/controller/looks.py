@@ -12,7 +12,7 @@ from typing import Final
 from serin.engine.observation import LookResult, MeasurementFailure, Unmeasured
 from serin.engine.wording import clock
 
-_SLOT: Final = 6.0
+SLOT: Final = 6.0
 """Seconds between two slots: one query in that time, however many experiments there are."""
 _MOST_LOOKS: Final = 6
 _LONGEST_LOOK: Final = 3600.0
@@ -20,7 +20,7 @@ _LONGEST_LOOK: Final = 3600.0
 
 def offset(uid: str, interval: float) -> float:
     """Seconds, whole ones, from a multiple of the interval to the ends of an experiment's looks."""
-    slots = max(1, int(interval // _SLOT))
+    slots = max(1, int(interval // SLOT))
     return float(math.floor(zlib.crc32(uid.encode()) % slots * interval / slots))
 
 

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from serin.controller.looks import SLOT
 from tests.bench.scale.costs import Used
 from tests.bench.scale.shop import SERVICES
 
@@ -18,7 +19,7 @@ class Plan:
 
     Attributes:
         interval: seconds between two looks.
-        seconds: that each size is watched for.
+        seconds: that each size is watched for, of which whole intervals are used.
         spoilt: experiments whose canaries are spoilt at each size.
         patience: seconds until a spoilt canary counts as never taken back.
     """
@@ -27,6 +28,16 @@ class Plan:
     seconds: float = 245.0
     spoilt: int = 5
     patience: float = 600.0
+
+    @property
+    def watched(self) -> float:
+        """Seconds that each size is really watched for: whole intervals, at least one."""
+        return max(1, int(self.seconds // self.interval)) * self.interval
+
+    def between(self, now: float) -> float:
+        """Seconds from the Unix time `now` until the middle between two slots of looks: none is counted there."""
+        apart = self.interval / max(1, int(self.interval // SLOT))
+        return (0.6 * apart - (now - self.interval / 2)) % apart
 
     def last(self, sizes: Sequence[int]) -> list[range]:
         """The numbers of the experiments that are made for each size, smallest first, and end with the spoilt ones."""
@@ -67,8 +78,8 @@ class Found:
 
     @property
     def expected(self) -> float:
-        """Looks that are due in that time."""
-        return self.size * self.used.seconds / self.interval
+        """Looks that are due in that time, which is whole intervals."""
+        return self.size * max(1, round(self.used.seconds / self.interval))
 
     @property
     def lease(self) -> float:

@@ -139,13 +139,16 @@ class Bench:
             before = now
 
     async def _watched(self, operator: Operator, size: int) -> Used:
-        """What is used while nothing changes."""
-        before, begun = await self._moment(operator), time.monotonic()
-        while (left := self.plan.seconds - (time.monotonic() - begun)) > 0:
+        """What is used while nothing changes.
+
+        For whole intervals, from between two slots: so many looks are due then, and none is counted at either end.
+        """
+        await asyncio.sleep(self.plan.between(time.time()))
+        begun = time.monotonic()
+        before = await self._moment(operator)
+        while (left := self.plan.watched - (time.monotonic() - begun)) > 0:
             self.say(f"{size:,} experiments: nothing changes for {left:.0f} s more")
             await asyncio.sleep(min(left, 5.0))
-        # The audit log is written in batches.
-        await asyncio.sleep(1.0)
         return Used(before, await self._moment(operator))
 
     async def _spoilt(self, api: Api, operator: Operator, size: int, numbers: list[int]) -> tuple[float, ...]:
