@@ -18,6 +18,9 @@ from serin.kube.errors import KubeError
 
 _FIRST_BACKOFF: Final = 1.0
 _LONGEST_BACKOFF: Final = 60.0
+_AT_ONCE: Final = 256
+"""Turns that may run at once. Most wait for an answer of Prometheus that they share, and the more of them do, the fewer
+ask for it again when it is forgotten; threads bound the calls to the API server."""
 _SOONEST: Final = 0.05
 _JITTER: Final = 0.1
 _AGAIN: Final = 0.3
@@ -47,7 +50,7 @@ class Scheduler:
         concurrency: turns that may run at once.
     """
 
-    def __init__(self, reconcile: Reconcile, concurrency: int = 32) -> None:
+    def __init__(self, reconcile: Reconcile, concurrency: int = _AT_ONCE) -> None:
         self._reconcile = reconcile
         self._slots = asyncio.Semaphore(concurrency)
         self._heap: list[tuple[float, Key]] = []

@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from typing import Final
 
 from serin.api.spec import InvalidSpecError, Spec
 from serin.api.status import Status
@@ -9,6 +10,9 @@ from serin.controller.instruments import METRICS
 from serin.engine.decision import Decision
 from serin.engine.observation import Observation
 from serin.engine.together import Question, decide_all
+
+_AT_ONCE: Final = 50
+"""Decisions in one pass: more gain nothing, and the event loop has other things to do."""
 
 
 class Together:
@@ -29,7 +33,9 @@ class Together:
         return await answer
 
     def _decide(self) -> None:
-        waiting, self._waiting = self._waiting, []
+        waiting, self._waiting = self._waiting[:_AT_ONCE], self._waiting[_AT_ONCE:]
+        if self._waiting:
+            asyncio.get_running_loop().call_soon(self._decide)
         begun = time.monotonic()
         found = decide_all([question for question, _ in waiting])
         METRICS.took("decide", (time.monotonic() - begun) / len(waiting), len(waiting))

@@ -42,6 +42,21 @@ async def test_one_pass_for_all_who_wait(monkeypatch: pytest.MonkeyPatch) -> Non
     assert sizes == [3, 1]
 
 
+async def test_many_are_decided_in_several_passes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The event loop renews the Lease and answers probes in between; nobody is left behind."""
+    sizes: list[int] = []
+
+    def counted(asked: Sequence[Question]) -> list[Any]:
+        sizes.append(len(asked))
+        return [each.now for each in asked]
+
+    monkeypatch.setattr(together, "decide_all", counted)
+    at_once, asked = Together(), questions()[0]
+    wanted = [float(number) for number in range(120)]
+    assert await asyncio.gather(*(at_once.decide(*asked._replace(now=now)) for now in wanted)) == wanted
+    assert sizes == [50, 50, 20]
+
+
 async def test_a_fault_and_a_cancelled_turn_are_their_own(monkeypatch: pytest.MonkeyPatch) -> None:
     """The others go on as ever."""
     good, other, _ = questions()
