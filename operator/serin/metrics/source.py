@@ -6,9 +6,10 @@ all; who comes at the same time or later gets the same answer.
 
 import asyncio
 import time
-from collections import OrderedDict
+from collections import OrderedDict, defaultdict
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from dataclasses import dataclass
 from itertools import chain
 from typing import Final
@@ -30,6 +31,11 @@ _ROWS: Final = 100_000
 """Elements of a result that one query may have, by estimate."""
 _FIRST_ROWS: Final = 140
 """Elements for one target until an answer has told: both variants with a large histogram."""
+
+_LARGE: Final = 50
+"""Targets from which on an answer takes megabytes while it is read."""
+_LARGE_AT_ONCE: Final = 2
+"""Of such queries to one server: after a restart there are many, and together they take what nobody needs later."""
 
 _FORGET: Final = 0.9
 """Of the estimate, at each answer: one large histogram that is gone does not make small queries for ever."""
@@ -68,6 +74,7 @@ class MetricsSource:
         self._client = Client(executor, timeout, on_query, read_secret, kept)
         self._shared: OrderedDict[_Key, list[_Shared]] = OrderedDict()
         self._rows = float(_FIRST_ROWS)
+        self._large: defaultdict[Access, asyncio.Semaphore] = defaultdict(lambda: asyncio.Semaphore(_LARGE_AT_ONCE))
 
     async def look(
         self, target: Target, everyone: Iterable[Target], ends_at: float, seconds: float
@@ -143,28 +150,34 @@ class MetricsSource:
 
     async def _ask(self, targets: list[Target], answers: _Counts, ends_at: float, seconds: float) -> None:
         """Asks for one chunk; a chunk that is refused is halved, so that one target can't blind the others."""
-        allowed = targets[0].access
         answer = Answer()
         try:
             text = look_query(targets, seconds)
         except ValueError as error:  # a label name that can't be in a query; all of them share it
             answer.problem = Unmeasured(MeasurementFailure.CLIENT_ERROR, f"metrics.labels: {error}")
         else:
-            rows = await self._client.query(allowed, text, ends_at)
-            if not isinstance(rows, Unmeasured):
-                answer.take(targets[0].naming, rows)
-                self._rows = max(1.0, len(rows) / len(targets), self._rows * _FORGET)
-            elif rows.failure is MeasurementFailure.CLIENT_ERROR and len(targets) > 1:
+            answer.problem = await self._fill(answer, targets, text, ends_at)
+            refused = answer.problem is not None and answer.problem.failure is MeasurementFailure.CLIENT_ERROR
+            if refused and len(targets) > 1:
                 half = len(targets) // 2
                 await self._ask(targets[:half], answers, ends_at, seconds)
                 await self._ask(targets[half:], answers, ends_at, seconds)
                 return
-            else:
-                answer.problem = rows
         if answer.problem is None:
             await self._ask_custom(targets, answer, ends_at, seconds)
         # Counts are kept and not the rows: those of a thousand experiments are tens of megabytes.
         answers.update((target, service_counts(target, answer, seconds)) for target in targets)
+
+    async def _fill(self, answer: Answer, targets: list[Target], text: str, ends_at: float) -> Unmeasured | None:
+        """Takes in what Prometheus says, or says why there is nothing."""
+        allowed = targets[0].access
+        async with self._large[allowed] if len(targets) > _LARGE else nullcontext():
+            rows = await self._client.query(allowed, text, ends_at)
+            if isinstance(rows, Unmeasured):
+                return rows
+            answer.take(targets[0].naming, rows)
+            self._rows = max(1.0, len(rows) / len(targets), self._rows * _FORGET)
+            return None
 
     async def _ask_custom(self, targets: list[Target], answer: Answer, ends_at: float, seconds: float) -> None:
         """The users' own counters: one query for each selector, whoever shares it."""
