@@ -43,7 +43,8 @@ def effect(name: str, evidence: Evidence) -> str:
         found = risk_difference(*counts)
         h = cohen_h(counts[0] / counts[1], counts[2] / counts[3])
         ends = f"[{wording.bound(100 * found.low)}, {wording.bound(100 * found.high)}]"
-        parts.append(f"{'+' if found.difference >= 0 else ''}{wording.bound(100 * found.difference)} points {ends}, h {h:+.2g}")
+        sign = "+" if found.difference >= 0 else ""
+        parts.append(f"{sign}{wording.bound(100 * found.difference)} points {ends}, h {h:+.2g}")
     return "; ".join(parts)
 
 

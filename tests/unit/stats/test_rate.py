@@ -297,14 +297,18 @@ def test_false_rollback_is_bounded_under_any_stopping() -> None:
         ([Look(5.0, 0, 0, 0, 0)], "0 canary requests so far, 100 are needed"),
         (
             [Look(5.0, 22_511, 47, 1184, 58)],
-            "canary fails 4.9% of requests (58 of 1,184), control 0.21% (47 of 22,511), 23 times as many"
-            " (95% interval: 5.4 to 103)",
+            (
+                "canary fails 4.9% of requests (58 of 1,184), control 0.21% (47 of 22,511),"
+                " 23 times as many (95% interval: 5.4 to 103)"
+            ),
         ),
         ([Look(5.0, 9000, 0, 1000, 0)], "canary fails 0% of requests (0 of 1,000), control 0% (0 of 9,000)"),
         (
             [Look(5.0, 9000, 0, 1000, 60)],
-            "canary fails 6% of requests (60 of 1,000), control 0% (0 of 9,000), at least 12 times as many"
-            " (95% interval)",
+            (
+                "canary fails 6% of requests (60 of 1,000), control 0% (0 of 9,000),"
+                " at least 12 times as many (95% interval)"
+            ),
         ),
         (
             [Look(5.0, 300, 2, 40, 30)],
