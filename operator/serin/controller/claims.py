@@ -20,8 +20,9 @@ def in_use(store: Store, obj: dict[str, Any]) -> tuple[Problem, ...]:
         done = other.get("status", {}).get("phase") in TERMINAL and FINALIZER not in theirs.get("finalizers", ())
         shared = sorted(mine & deployment_names(other))
         if shared and not done and rank(other) < rank(obj):
-            text = f"Deployment {shared[0]} belongs to experiment {theirs['name']}: wait until that has ended,"
-            text += " or delete that experiment"
+            phase = (other.get("status") or {}).get("phase", Phase.PENDING)
+            text = f"Deployment {shared[0]} belongs to experiment {theirs['name']} in this namespace ({phase}): wait"
+            text += " until that has ended, or delete that experiment"
             return (Problem("DeploymentInUse", text),)
     return ()
 

@@ -35,7 +35,10 @@ class Waits:
     async def explained(
         self, seen: Workload | None, obj: dict[str, Any] | None, ask: Ask, now: float | None = None
     ) -> Workload | None:
-        """`seen` with its trouble, when it has been incomplete for half a minute; asked again after a quarter."""
+        """`seen` with its trouble, when it has been incomplete for half a minute or half of a deadline under a minute.
+
+        Asked again after a quarter.
+        """
         if seen is None or obj is None:
             return seen
         if seen.ready >= seen.replicas and seen.rolled_out:
@@ -43,7 +46,7 @@ class Waits:
             return seen
         at = time.monotonic() if now is None else now
         wait = self._waits.setdefault(seen.uid, _Wait(at))
-        if at - wait.since < _PATIENCE:
+        if at - wait.since < min(_PATIENCE, seen.deadline / 2):
             return seen
         if at - wait.asked >= _AGAIN:
             wait.asked = at

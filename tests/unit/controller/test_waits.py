@@ -1,6 +1,9 @@
 """Pods are asked only by those who have waited, and not at each look."""
 
+import dataclasses
 from typing import Any
+
+import pytest
 
 from serin.controller.waits import Waits
 from serin.engine.observation import Workload
@@ -27,6 +30,22 @@ async def test_pods_are_asked_after_half_a_minute_and_now_and_then() -> None:
     assert ready == _deployment(2)
     again = await waits.explained(_deployment(1), obj, ask, 70.0)
     assert again == _deployment(1)
+
+
+@pytest.mark.parametrize(
+    ("deadline", "at", "asked"), [(600.0, 29.0, False), (600.0, 31.0, True), (12.0, 5.0, False), (12.0, 7.0, True)]
+)
+async def test_a_short_deadline_is_not_awaited_in_vain(deadline: float, at: float, asked: bool) -> None:
+    """Whoever gives up after twelve seconds must know by then why."""
+
+    async def ask(_: dict[str, Any]) -> str:
+        return "container main crashes"
+
+    waits, late = Waits(), dataclasses.replace(_deployment(1), deadline=deadline)
+    await waits.explained(late, {}, ask, 0.0)
+    seen = await waits.explained(late, {}, ask, at)
+    assert seen is not None
+    assert bool(seen.trouble) is asked
 
 
 async def test_pods_that_cannot_be_read_are_said() -> None:
