@@ -210,7 +210,7 @@ async def test_a_rollback_while_the_controller_is_down(routed: Routed) -> None:
             await routed.shop.patch("headless", abort=True)
             await until_left(15)
             await until_weights([[0, 100], [0, 100]])
-            lagging = "follows generation"
+            lagging = "has not taken the present"
             seen = await routed.shop.until("headless", lambda seen: lagging in seen.status.get("message", ""))
             assert seen.phase == "RollingBack"
             await asyncio.sleep(15)

@@ -109,7 +109,7 @@ def test_written_is_not_yet_in_force(kube: Kube, namespace: str) -> None:
     assert shop.weights() == [50, 50]
     late = shop.read(50)
     assert not late.settled
-    assert "follows generation" in late.note
+    assert "has not taken the present" in late.note
     assert not late.trouble, "a moment of lag is no trouble"
     shop.follow()
     assert "its proxies get 2s" in shop.read(50).note
@@ -125,7 +125,7 @@ def test_a_controller_that_does_not_follow_is_trouble(kube: Kube, namespace: str
     shop.follow(behind=1)
     assert not shop.read(25).trouble
     found = shop.read(25, after=11.0)
-    assert "controller gateway.example/controller follows generation" in found.trouble
+    assert "controller gateway.example/controller has not taken the present" in found.trouble
     assert not found.settled
     shop.write(50)
     shop.ready()
@@ -151,7 +151,7 @@ def test_a_rollback_is_written_though_nobody_follows(kube: Kube, namespace: str)
     shop.read(0)
     shop.write(0)
     assert shop.sizes() == (TOTAL, 5)
-    assert "follows generation" in shop.read(0, after=60.0).trouble
+    assert "has not taken the present" in shop.read(0, after=60.0).trouble
     shop.write(0)
     assert shop.sizes() == (TOTAL, 5), "requests still go there"
     shop.follow()

@@ -162,7 +162,7 @@ async def _check_latency(source: MetricsSource, target: Target, spec: Spec) -> P
     if limit.seconds in found:
         return None
     have = ", ".join(f"{edge:g}" for edge in found)
-    text = f"{target.service}: guardrails.latencyP95.max is {limit}, but {name} has no bucket there (found: {have})"
+    text = f"{target.service}: no bucket at guardrails.latencyP95.max, {limit}, in {name} (found: {have} s)"
     wanted = [f"{edge:g}" for edge in sorted({names.in_units(edge) for edge in (*found, limit.seconds)})]
     hint = names.bucket.format(edge=f"{names.in_units(limit.seconds):g}", edges=",".join(wanted))
     return Problem("HistogramEdgeMissing", f"{text}: {hint}, or change latencyP95.max to one of them")

@@ -169,7 +169,7 @@ def _seen(target: Target, answer: Answer, names: frozenset[str], role: str, seco
     what = expected(target, variants)
     if not codes and answer.before.intersection(variants):
         text = f"{target.service}: no sample of {role} in the last {seconds:g} s ({what}), though there were before"
-        hint = "are its pods up, and scraped at least once per analysis.interval?"
+        hint = "are its pods up, scraped at least once per analysis.interval, and labelled as before?"
         raise NotCountedError(MeasurementFailure.GAP, f"{text}: {hint}")
     if not codes:
         text = f"{target.service}: no series {what} of {role} in the last {seconds:g} s"

@@ -51,7 +51,9 @@ def _conditions(route: dict[str, Any], found: Sequence[dict[str, Any]], by: str,
     for name, each in there.items():
         seen = each.get("observedGeneration", generation if name not in needed else 0)
         if seen < generation:
-            return f"{by} follows generation {seen} of {what}, which is at {generation}: does it run?"
+            return (
+                f"{by} has not taken the present {what} (generation {generation}), only generation {seen}: does it run?"
+            )
         if name in _SAYS_NO and each["status"] != "True":
             reason = each.get("message") or each.get("reason") or "no reason given"
             return f"{by} says {name}={each['status']} of {what}: {reason}"

@@ -151,7 +151,7 @@ def test_a_gateway_that_does_not_follow_holds(routes: Routes) -> None:
         routes.cluster.kubectl("patch", "httproute", "held", "--type=json", "-p", json.dumps(edit))
         status = routes.phase("held", "Holding")
         assert status["reason"] == "RouteNotFollowed"
-        assert "controller gateway.example/one follows generation" in status["message"]
+        assert "controller gateway.example/one has not taken the present" in status["message"]
         assert routes.weights("held") == [50, 50]
         patch = ("--type=merge", "-p", '{"spec":{"abort":true}}')
         routes.cluster.kubectl("patch", "canaryexperiment", "held", *patch)

@@ -154,7 +154,8 @@ async def test_defaults_lack_the_edge(source: MetricsSource, plain: Scene) -> No
         await asyncio.sleep(0.2)
     (problem,) = problems
     assert problem.reason == "HistogramEdgeMissing"
-    assert "guardrails.latencyP95.max is 150ms, but envoy_cluster_upstream_rq_time_bucket has no" in problem.message
+    where = "no bucket at guardrails.latencyP95.max, 150ms, in envoy_cluster_upstream_rq_time_bucket"
+    assert where in problem.message
     assert "/stats_config/histogram_bucket_settings: [{match: {suffix: upstream_rq_time}, buckets: [" in problem.message
     assert ",100,150,250," in problem.message
 

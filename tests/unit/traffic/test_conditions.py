@@ -41,10 +41,13 @@ def test_a_route_that_is_followed_has_no_trouble() -> None:
     [
         (route(*GOOD, parent={"name": "other"}), "no controller has taken HTTPRoute shop for Gateway serin"),
         (route(condition("Accepted")), "controller c.example/one has not said ResolvedRefs of HTTPRoute shop yet"),
-        (route(condition("Accepted", generation=6), GOOD[1]), "follows generation 6 of HTTPRoute shop, which is at 7"),
+        (
+            route(condition("Accepted", generation=6), GOOD[1]),
+            "has not taken the present HTTPRoute shop (generation 7), only generation 6",
+        ),
         (route(condition("Accepted", status="False", message="no listener"), GOOD[1]), "Accepted=False of HTTPRoute"),
         (route(GOOD[0], condition("ResolvedRefs", status="False")), "says ResolvedRefs=False of HTTPRoute shop: R"),
-        (route(*GOOD, condition("Other", generation=5)), "follows generation 5"),
+        (route(*GOOD, condition("Other", generation=5)), "only generation 5: does it run?"),
     ],
 )
 def test_what_is_not_in_force_is_said(found: dict[str, Any], text: str) -> None:
@@ -67,5 +70,5 @@ def test_other_resources_report_in_conditions_or_not_at_all() -> None:
     bad = {**plain, "status": {"conditions": [condition("Valid", status="False", message="unknown service")]}}
     assert "says Valid=False of VirtualService v: unknown service" in trouble(bad)
     late = {**plain, "status": {"conditions": [condition("Valid", generation=3)]}}
-    assert "follows generation 3" in trouble(late)
+    assert "only generation 3" in trouble(late)
     assert reports(late)
