@@ -47,7 +47,8 @@ same: `kubectl serin retry NAME`.
 | any phase, `Message` does not change for minutes | does an operator lead? `kubectl -n serin-system get pods,lease` |
 | it can't be deleted | the finalizer waits until control has all of the traffic; `Message` says for which pods |
 
-Condition `Stalled=True` means that it will not go on by itself: somebody must act.
+Condition `Stalled=True` means that somebody should look: it will not go on by itself, or a step takes longer than ten
+minutes, a way back longer than one.
 
 ## The policy, in its order
 

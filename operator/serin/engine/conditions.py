@@ -13,9 +13,11 @@ from serin.engine.sample_ratio import Said, State
 from serin.engine.wording import timestamp
 
 _KEPT: Final = 10
-_WARNS: Final = frozenset({Phase.ROLLING_BACK, Phase.ROLLED_BACK, Phase.FAILED, Phase.HOLDING})
+_WARNS: Final = frozenset({Phase.PENDING, Phase.ROLLING_BACK, Phase.ROLLED_BACK, Phase.FAILED, Phase.HOLDING})
+_AS_ASKED: Final = frozenset({"WaitingForApproval", "Superseded", "Deleted"})
+"""Holding or rolling back as intended is no warning; an abort is one, for a release was given up."""
 
-_SAY_WHY_NOT: Final = frozenset({"Accepted", "SampleRatioMatches"})
+_SAY_WHY_NOT: Final = frozenset({"Accepted", "SampleRatioMatches", "RoutesSynced"})
 """Conditions whose message is for those who find them False."""
 
 
@@ -37,7 +39,8 @@ def with_conditions(
     ended = after.phase
     going = ended not in {Phase.SUCCEEDED, Phase.ROLLED_BACK, Phase.FAILED} and accepted
     reason = after.reason or str(after.phase)
-    healthy: State = "Unknown" if after.verdict in {VerdictName.NONE, VerdictName.NO_DATA} else "True"
+    unknown = {VerdictName.NONE, VerdictName.NO_DATA, VerdictName.INSUFFICIENT}
+    healthy: State = "Unknown" if after.verdict in unknown else "True"
     if after.verdict is VerdictName.FAILING:
         healthy = "False"
     wanted: tuple[tuple[str, State, str, str], ...] = (
@@ -51,7 +54,7 @@ def with_conditions(
             "Measured" if measured else "NoData",
             "",
         ),
-        ("RoutesSynced", _state(routed), "Synced" if routed else "Shifting", ""),
+        _synced(after, routed=routed),
         ("GuardrailsHealthy", healthy, str(after.verdict), ""),
         *((("SampleRatioMatches", *split),) if split is not None else ()),
         ("Promoted", _state(ended is Phase.SUCCEEDED), reason, ""),
@@ -65,6 +68,12 @@ def with_conditions(
     return msgspec.structs.replace(after, conditions=conditions)
 
 
+def _synced(after: Status, *, routed: bool) -> tuple[str, State, str, str]:
+    if after.reason == "RouteNotFollowed":
+        return "RoutesSynced", "False", after.reason, after.summary
+    return "RoutesSynced", _state(routed), "Synced" if routed else "Shifting", ""
+
+
 def with_transition(before: Status, after: Status, now: float) -> tuple[Status, tuple[EventNote, ...]]:
     """Notes a change of phase or stage, and the Event for it."""
     # Before anything was touched, a canary that appears makes another run of the same wish: nothing happened yet.
@@ -76,7 +85,8 @@ def with_transition(before: Status, after: Status, now: float) -> tuple[Status, 
     to = _place(after)
     note = Transition(time=timestamp(now), to=to, reason=after.reason or str(after.phase), message=after.message)
     kept = (*after.transitions, note)[-_KEPT:]
-    kind: Literal["Normal", "Warning"] = "Warning" if after.phase in {*_WARNS, Phase.PENDING} else "Normal"
+    warns = after.phase in _WARNS and after.reason not in _AS_ASKED
+    kind: Literal["Normal", "Warning"] = "Warning" if warns else "Normal"
     event = EventNote(kind, note.reason, f"{to}: {after.message}")
     return msgspec.structs.replace(after, transitions=kept), (event,)
 

@@ -9,21 +9,24 @@ from typing import Final
 
 import msgspec
 
-from serin.api.names import APPROVE
+from serin.api.names import APPROVE, RETRY
 from serin.api.spec import InvalidSpecError, Spec
 from serin.api.status import TERMINAL, Phase, ServiceStatus, Status, VerdictName
 from serin.engine import phases, record, run, sample_ratio
+from serin.engine.case import Case
 from serin.engine.conditions import significant, with_conditions, with_note, with_transition
 from serin.engine.decision import AddFinalizer, Decision, EventNote, RemoveFinalizer
 from serin.engine.evidence import Counted, Fed, count_looks, worst
 from serin.engine.goals import judging
 from serin.engine.history import histories, with_history
 from serin.engine.observation import Observation
-from serin.engine.rules import Case
+from serin.engine.split import pods_for
 from serin.engine.wording import brief, length, timestamp, unix
 
 _STALLED_AFTER: Final = 600.0
 """Seconds after which a step that has not been seen is called stalled (the Deployment's own default deadline)."""
+_STALLED_BACK: Final = 60.0
+"""The same of the way back, which is urgent."""
 
 _COUNTING: Final = frozenset({Phase.PROGRESSING, Phase.PROMOTING, Phase.BAKING})
 """Where looks are counted while the step is done; of a promotion that is so only where a pause holds it."""
@@ -60,31 +63,47 @@ def decide(
     replaced, begun = spec is not asked, ()  # type: bool, tuple[EventNote, ...]
     if not observation.deleting and not replaced and run.new_run_may_begin(spec, status, observation):
         observation = _unsettled(observation) if status.weight else observation
-        status, begun = _begun(before, run.new_run(spec, status, observation, now), observation, now)
+        status, begun = _begun(spec, before, run.new_run(spec, status, observation, now), observation, now)
     stale = status.stale_approval if observation.annotations.get(APPROVE) == status.stale_approval else ""
     status = msgspec.structs.replace(status, observed_generation=observation.generation, stale_approval=stale)
     status = run.with_services(spec, status, observation)
     status = with_history(status, observation)
-    status, drift = _noticed(status, observation, now)
+    status, drift = _noticed(spec, status, observation, now)
     observation = _fresh(status, observation)
     status, counted = _count(spec, status, observation, fed)
     status = judging.count(spec, status, observation)
     status = sample_ratio.count_users(spec, status, observation)
     status = sample_ratio.shown(spec, sample_ratio.with_acceptance(spec, status, observation))
     position = run.position(status)
-    case = Case(spec, status, observation, counted, position, run.stage_of(spec, status), now, replaced)
+    edited = _edited(spec, before, observation)
+    case = Case(spec, status, observation, counted, position, run.stage_of(spec, status), now, replaced, edited)
     outcome = phases.deleting(case) if observation.deleting else _PHASES[position](case)
     return _finished(before, outcome, case, (*begun, *drift))
 
 
-def _begun(before: Status, status: Status, seen: Observation, now: float) -> tuple[Status, tuple[EventNote, ...]]:
+def _begun(
+    spec: Spec, before: Status, status: Status, seen: Observation, now: float
+) -> tuple[Status, tuple[EventNote, ...]]:
     """Says why another run begins, where the last one had got anywhere."""
     if not before.run_id or before.phase in {Phase.PENDING, Phase.PREPARING}:
         return status, ()
-    edited = "the spec" if seen.generation != before.observed_generation else "the canary's template"
-    text = f"another run begins: {edited} was changed, or a retry was asked for; control has 100% before it"
+    text = f"another run began: {_edited(spec, before, seen)}; control gets 100% first"
     note = EventNote("Normal", "NewRun", text)
     return with_note(status, note, now), (note,)
+
+
+def _edited(spec: Spec, before: Status, seen: Observation) -> str:
+    """What asks for another run than the present one, as far as it can be told."""
+    if before.observed_generation not in {0, seen.generation}:
+        return f"the spec was changed (generation {before.observed_generation} -> {seen.generation})"
+    if before.reason == "Superseded":
+        return "what was to be tried had been changed"
+    at_once = run.position(before) in _COUNTING  # elsewhere a change may have been seen before it was acted on
+    if at_once and RETRY not in seen.annotations:
+        return "the canary's template was changed"
+    if at_once and all(each.canary.patch is not None for each in spec.services):
+        return "a retry was asked for"
+    return "the spec or the canary's template was changed, or a retry was asked for"
 
 
 def _unsettled(seen: Observation) -> Observation:
@@ -96,7 +115,7 @@ def _unsettled(seen: Observation) -> Observation:
     return replace(seen, services=services)
 
 
-def _noticed(status: Status, seen: Observation, now: float) -> tuple[Status, tuple[EventNote, ...]]:
+def _noticed(spec: Spec, status: Status, seen: Observation, now: float) -> tuple[Status, tuple[EventNote, ...]]:
     """Changes that somebody else made to the split or to control, between two looks."""
     position = run.position(status)
     if position not in {Phase.PROGRESSING, Phase.PROMOTING} or status.step is None or not status.step.done:
@@ -109,25 +128,42 @@ def _noticed(status: Status, seen: Observation, now: float) -> tuple[Status, tup
     status = run.begin_step(status, status.step.action, status.weight, now)
     if not rolled:
         moved = [each.name for each in status.services if each.route_token != seen.service(each.name).route.token]
+        if any(seen.service(name).canary is None for name in moved):
+            return status, ()  # not a split that is set again: the rules say what becomes of it
         text = f"the split of {', '.join(moved)} was changed by somebody else"
-        text += f" (now: {_sizes(seen, moved)}); Serin sets it again and counts from then on"
+        text += f" ({_sizes(spec, status, seen, moved)}); Serin sets it again and counts from then on"
         note = EventNote("Warning", "SplitChanged", text)
         return with_note(status, note, now), (note,)
-    services = tuple(msgspec.structs.replace(each, control_template=_template(each, seen)) for each in status.services)
-    kept = histories(status.checkpoint)
-    status = msgspec.structs.replace(status, services=services, checkpoint=kept, stage_seconds=0.0)
+    services = tuple(
+        msgspec.structs.replace(each, control_template=_template(each, seen), guardrails=()) for each in status.services
+    )
+    status = msgspec.structs.replace(
+        status,
+        services=services,
+        checkpoint=histories(status.checkpoint),
+        stage_seconds=0.0,
+        stage_started_at=timestamp(now),
+        verdict=VerdictName.INSUFFICIENT,
+        first_bad_look="",
+    )
     text = f"control of {', '.join(rolled)} was rolled by somebody else; evidence and the stage start again"
     note = EventNote("Warning", "ControlChanged", text)
     return with_note(status, note, now), (note,)
 
 
-def _sizes(seen: Observation, names: list[str]) -> str:
-    """What the split of each service is at the moment."""
+def _sizes(spec: Spec, status: Status, seen: Observation, names: list[str]) -> str:
+    """What the split of each service is at the moment, and what it is to be: pods where they are the split."""
     found = []
     for each in (seen.service(name) for name in names):
-        pods = [f"{role} {one.replicas}" for role, one in (("control", each.control), ("canary", each.canary)) if one]
-        share = "" if each.route.weight is None else f", canary's share {each.route.weight:.3g}%"
-        found.append(f"{each.name}: {', '.join(pods)} pods{share}")
+        if run.by_pods(each, status):
+            wanted = pods_for(status.weight, run.split_total(spec.service(each.name), status))
+            sizes = [0 if one is None else one.replicas for one in (each.control, each.canary)]
+            text = f"control had {sizes[0]} pods and the canary {sizes[1]}, wanted are {wanted[0]} and {wanted[1]}"
+        elif each.route.weight is None:
+            text = "the canary's share could not be told"
+        else:
+            text = f"the canary's share was {each.route.weight:.3g}%, wanted is {status.weight}%"
+        found.append(text if len(names) == 1 else f"{each.name}: {text}")
     return "; ".join(found)
 
 
@@ -206,7 +242,10 @@ def _finished(
     after, events = with_transition(before, after, case.now)
     accepted = readable and not (case.seen.problems and run.position(after) is Phase.PENDING)
     age = run.step_age(after, case.now)
-    stalled = f"no progress for {length(age)}: {after.message}" if age > _STALLED_AFTER else ""
+    back = after.phase is Phase.ROLLING_BACK
+    stalled = ""
+    if age > (_STALLED_BACK if back else _STALLED_AFTER):
+        stalled = f"{'rolling back for' if back else 'no progress for'} {length(age)}: {after.message}"
     measured = None
     if case.position in _COUNTING and case.seen.looks:
         measured = not case.counted.unmeasured

@@ -10,7 +10,7 @@ from typing import Final, NamedTuple, TypeAlias
 
 from serin.api.spec import Spec
 from serin.api.status import GuardrailStatus, VerdictName
-from serin.engine import sample_ratio
+from serin.engine import ratios, sample_ratio
 from serin.engine.history import latency_dispersion, rate_dispersion
 from serin.engine.observation import LookResult, ServiceCounts, Unmeasured, VariantCounts
 from serin.engine.shown import ERROR_RATE, LATENCY, brief, rule, shown
@@ -159,7 +159,7 @@ def count_looks(
     if unmeasured:
         joint.append(VerdictName.NO_DATA)
     return Counted(
-        checkpoint=tests.checkpoint(),
+        checkpoint={**tests.checkpoint(), **ratios.kept(evidence)},
         guardrails=verdicts,
         verdict=worst(joint),
         failing=failing,

@@ -12,6 +12,7 @@ import msgspec
 from serin.api.spec import Stage
 from serin.api.status import TERMINAL, Phase, Status, VerdictName
 from serin.engine import run, wording
+from serin.engine.case import Case, Finding, first
 from serin.engine.decision import (
     Act,
     AddFinalizer,
@@ -23,20 +24,12 @@ from serin.engine.decision import (
     RestoreTemplate,
 )
 from serin.engine.evidence import without_samples
+from serin.engine.holds import HOLDS, route_not_followed
 from serin.engine.observation import ServiceObservation
+from serin.engine.phrases import lately, resume, watched
 from serin.engine.record import touched
-from serin.engine.rules import (
-    HOLDS,
-    ROLLS_BACK,
-    STAYS,
-    Case,
-    Finding,
-    enough_evidence,
-    first,
-    route_not_followed,
-    stage_time,
-    superseded,
-)
+from serin.engine.rollbacks import ROLLS_BACK, superseded
+from serin.engine.stays import STAYS, enough_evidence, stage_time
 from serin.engine.wording import timestamp
 
 SHIFT: Final = "Shift"
@@ -78,7 +71,8 @@ def preparing(case: Case) -> Outcome:
     if (found := first(ROLLS_BACK, case)) is not None:
         return roll_back(case, found)
     if case.spec.paused:
-        return _hold(case, Finding("Paused", "paused before the first stage by spec.paused; no traffic has moved"))
+        brief = "paused before the first stage by spec.paused; no traffic has moved"
+        return _hold(case, Finding("Paused", f"{brief}. {resume(case)}", brief=brief))
     status = msgspec.structs.replace(case.status, weight=0, stage="")
     if not case.seen.finalizer:
         status = run.with_sizes(status, case.seen)
@@ -118,7 +112,7 @@ def progressing(case: Case) -> Outcome:
     if (found := first(STAYS, _with_status(case, status))) is not None:
         if found.reason in {"WaitingForApproval", "InsufficientTraffic", "NoGoalData", "GoalsInconclusive"}:
             return _hold(case, found, status)
-        text = _granularity(case) + found.message
+        text = _granularity(case) + found.message + lately(status, case.now)
         brief = found.brief or found.message
         return Outcome(_phase(status, Phase.PROGRESSING, found.reason, text), (), _look(case), brief)
     later = [stage for stage in case.spec.stages if stage.weight > case.stage.weight]
@@ -126,7 +120,8 @@ def progressing(case: Case) -> Outcome:
         return enter_stage(case, status, later[0])
     status = msgspec.structs.replace(status, stage="full")
     status = run.begin_step(status, TO_CANARY, 100, case.now)
-    text = "every stage has passed: moving all traffic to the canary"
+    then = "; then control takes its template" if case.spec.promotion.mode != "TrafficOnly" else ""
+    text = f"every stage has passed: moving all traffic to the canary{then}"
     return Outcome(_phase(status, Phase.PROMOTING, "StagesPassed", text), (), 0.0)
 
 
@@ -154,7 +149,8 @@ def promoting(case: Case) -> Outcome:
             verdict=VerdictName.INSUFFICIENT,
             checkpoint=without_samples(case.status.checkpoint),
         )
-        return Outcome(_phase(status, Phase.BAKING, "Promoted", "the new version serves everything; baking"), (), 1.0)
+        text = f"everything is served by the new version{watched(case)}"
+        return Outcome(_phase(status, Phase.BAKING, "Promoted", text), (), 1.0)
     status = run.begin_step(case.status, TEMPLATE, 100, case.now)
     text = "the canary carries all traffic; control takes over its template"
     return Outcome(_phase(status, Phase.PROMOTING, "StagesPassed", text), (), 0.0)
@@ -169,7 +165,8 @@ def baking(case: Case) -> Outcome:
             return _hold(case, found)
         if (found := first((stage_time, enough_evidence), case)) is not None:
             text = f"the new version serves everything; baking: {found.message}"
-            return Outcome(_phase(case.status, Phase.BAKING, found.reason, text), (), _look(case))
+            brief = f"baking: {found.brief or found.message}"
+            return Outcome(_phase(case.status, Phase.BAKING, found.reason, text), (), _look(case), brief)
     status = msgspec.structs.replace(case.status, ended_at=timestamp(case.now), stage="full")
     done = "control runs the canary's template with 100%, the canary is removed"
     if case.spec.promotion.mode == "TrafficOnly":
@@ -199,12 +196,12 @@ def rolling_back(case: Case) -> Outcome:
         return going
     ends_as = status.resumes_to or Phase.ROLLED_BACK
     begun = wording.unix(status.found_at)
-    stop = "" if cause.endswith(".") else "."
+    how = "Failed, and rolled back" if ends_as is Phase.FAILED else "Rolled back"
     template = ", with its old template," if status.stage in {"full", "bake"} else ""
     text = (
-        f"Rolled back at {wording.clock(begun, case.now)}: {cause}{stop}"
+        f"{how} at {wording.clock(begun, case.now)}: {wording.sentence(cause)}"
         f" Control{template} has had 100% again since {wording.clock(case.now, case.now)}."
-        f" {_what_next(status.reason, case.seen.name)}"
+        f" {_what_next(case)}"
     )
     assert status.step is not None
     status = msgspec.structs.replace(
@@ -219,14 +216,17 @@ def rolling_back(case: Case) -> Outcome:
     return Outcome(msgspec.structs.replace(status, phase=ends_as, message=text), (), 0.5, status.summary)
 
 
-def _what_next(reason: str, name: str) -> str:
+def _what_next(case: Case) -> str:
     """What somebody does after a rollback."""
-    again = f"kubectl serin retry {name}"
+    again = f"kubectl serin retry {case.seen.name}"
+    lost = {each.name for each in case.seen.services if each.canary is None}
+    theirs = [each.canary.deployment for each in case.spec.services if each.name in lost and each.canary.deployment]
+    made = f"Create Deployment {theirs[0]} again: that is a new run" if theirs else f"To try again: {again}"
     return {
         "Superseded": "The new run begins by itself",
         "Aborted": f"To try again (spec.abort is set to false by it): {again}",
-        "CanaryDeleted": f"Create the canary's Deployment again (a new run), or where Serin makes it: {again}",
-    }.get(reason, f"Correct the canary: its new template is a new run. To try the same again: {again}")
+        "CanaryDeleted": made,
+    }.get(case.status.reason, f"Correct the canary: its new template is a new run. To try the same again: {again}")
 
 
 def ended(case: Case) -> Outcome:
@@ -338,9 +338,20 @@ def _on_its_way_back(case: Case, cause: str) -> Outcome | None:
         if each.route.weight
     )
     waits = "; ".join(part for part in (still, notes) if part)
-    text = f"{cause}. Rolling back: {waits}".replace("..", ".") if waits else cause
+    text = cause
+    if waits:
+        text = f"{wording.sentence(cause)} Rolling back: {waits}. It goes on by itself until control has everything"
+    if waits and any(run.by_pods(each, case.status) for each in left):
+        text += _room(case)
     status = msgspec.structs.replace(case.status, weight=0, message=text)
     return Outcome(status, acts, _SOON, case.status.summary)
+
+
+def _room(case: Case) -> str:
+    """What happens where the cluster has no room for control's pods; see `traffic.replicas`."""
+    if case.seen.deleting:
+        return "; the canary leaves when control's pods are ready, so make room for them"
+    return "; where the cluster has no room for control's pods, the canary gives up its places one at a time"
 
 
 def _gone(service: ServiceObservation) -> bool:
@@ -374,16 +385,22 @@ def _patience(case: Case) -> str:
     ends = min((since + deadline for since, deadline in waits), default=None)
     if ends is None or ends - case.now > _DAY:
         return ""
-    return f"; if they are not ready by {wording.clock(ends, case.now)}, it is rolled back"
+    none = all(each.route.weight == 0 for each in case.seen.services)
+    serves = "; all traffic is with control meanwhile" if none else ""
+    return f"{serves}; if they are not ready by {wording.clock(ends, case.now)}, it is rolled back"
 
 
 def _refused(case: Case) -> Outcome:
     problem = case.seen.problems[0]
     more = f" (and {len(case.seen.problems) - 1} more)" if len(case.seen.problems) > 1 else ""
-    status = _phase(case.status, Phase.PENDING, problem.reason, f"{problem.message}{more}")
+    moved = touched(case.status, finalizer=case.seen.finalizer)
+    text = f"{wording.sentence(problem.message + more)} It begins by itself when that is corrected"
+    if not moved:
+        text += "; no traffic has moved"
+    status = _phase(case.status, Phase.PENDING, problem.reason, text)
     status = msgspec.structs.replace(status, weight=0, stage="")
-    if not touched(status, finalizer=case.seen.finalizer):
-        return Outcome(status, (), _LATER)
+    if not moved:
+        return Outcome(status, (), _LATER, problem.message)
     # An earlier run may have left traffic away from control. When it is back, control's size is its owner's again.
     if not run.settled(case.seen):
         return Outcome(status, run.shifts(case.spec, status, case.seen), _SOON)

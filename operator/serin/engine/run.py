@@ -18,6 +18,7 @@ from serin.engine.wording import timestamp, unix
 __all__ = [
     "approved",
     "begin_step",
+    "by_pods",
     "finish_step",
     "new_run",
     "new_run_may_begin",
@@ -118,6 +119,11 @@ def shifts(spec: Spec, status: Status, seen: Observation) -> tuple[Shift, ...]:
         if (each := seen.service(service.name)).control is not None
         if not each.control.deleting and not each.route.settled
     )
+
+
+def by_pods(service: ServiceObservation, status: Status) -> bool:
+    """True when the split of a service is the number of its pods."""
+    return any(each.name == service.name and not each.traffic for each in status.services)
 
 
 def settled(seen: Observation) -> bool:

@@ -149,7 +149,7 @@ def sentence(found: Judged) -> str:
     """What was counted of whom, and what was intended."""
     share, n = wording.share(found.evidence.observed), wording.count(found.evidence.users)
     text = f"{found.name}: the canary got {share} of {n} {found.unit}, {found.intended} was intended"
-    return f"{text}; evidence {wording.multiple(found.evidence.evidence)}x its limit"
+    return f"{text}; evidence {wording.multiple(found.evidence.evidence)} (1 holds)"
 
 
 def judged(spec: Spec, status: Status) -> Iterator[Judged]:

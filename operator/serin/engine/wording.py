@@ -84,6 +84,11 @@ def bound(value: float) -> str:
     return "inf" if value == inf else f"{value:.0f}" if abs(value) >= _TWO_DIGITS else f"{value:.2g}"
 
 
+def sentence(text: str) -> str:
+    """`text` with a full stop, unless it has its end already."""
+    return text if text.endswith((".", "?", "!")) else f"{text}."
+
+
 def brief(text: str) -> str:
     """The beginning of `text` that a table has room for: to the end of a clause, else of a word."""
     if len(text) <= _COLUMN:

@@ -62,6 +62,7 @@ def test_refused_is_stalled_and_not_progressing() -> None:
     [
         (VerdictName.NONE, "Unknown"),
         (VerdictName.NO_DATA, "Unknown"),
+        (VerdictName.INSUFFICIENT, "Unknown"),
         (VerdictName.HEALTHY, "True"),
         (VerdictName.WARNING, "True"),
         (VerdictName.FAILING, "False"),
@@ -99,14 +100,77 @@ def test_conditions_carry_the_generation() -> None:
 
 
 def test_a_step_that_does_not_come_is_stalled() -> None:
-    """Ten minutes without control's pods on the way back are said as Stalled, with what it waits for."""
+    """A minute without control's pods on the way back is said as Stalled, with what it waits for."""
     world = World(spec())
     reach(world, Phase.PROGRESSING, "canary")
     world.ready_after, world.spec = 1e9, msgspec.structs.replace(world.spec, abort=True)
     run(world, 1200)
     stalled = next(each for each in world.status.conditions if each.type == "Stalled")
     assert stalled.status == "True"
-    assert "no progress for" in stalled.message
+    assert stalled.message.startswith("rolling back for 19m")
+    assert "Rolling back: the canary of recommendation still has" in stalled.message
+
+
+@pytest.mark.parametrize(("seconds", "stalled"), [(58, "False"), (62, "True")])
+def test_a_way_back_is_stalled_after_a_minute(seconds: float, stalled: str) -> None:
+    """It is urgent; and it is not stalled any more when it has ended."""
+    world = World(spec())
+    reach(world, Phase.PROGRESSING, "ab")
+    world.ready_after, world.spec = 1e9, msgspec.structs.replace(world.spec, abort=True)
+    world.look()
+    begun = world.now
+    while world.now < begun + seconds:
+        world.now += 1
+        world.look()
+    assert world.status.phase is Phase.ROLLING_BACK
+    assert _states(world.status)["Stalled"] == stalled
+    for pair in world._pairs.values():
+        pair.control.ready_at = 0.0
+    assert run(world, world.now - world.start + 100).phase is Phase.ROLLED_BACK
+    assert _states(world.status)["Stalled"] == "False"
+
+
+@pytest.mark.parametrize(
+    ("phase", "reason", "kind"),
+    [
+        (Phase.PENDING, "DeploymentNotFound", "Warning"),
+        (Phase.PREPARING, "Preparing", "Normal"),
+        (Phase.PROGRESSING, "StageEntered", "Normal"),
+        (Phase.PAUSED, "Paused", "Normal"),
+        (Phase.HOLDING, "NoMeasurement", "Warning"),
+        (Phase.HOLDING, "InsufficientTraffic", "Warning"),
+        (Phase.HOLDING, "WaitingForApproval", "Normal"),
+        (Phase.PROMOTING, "StagesPassed", "Normal"),
+        (Phase.ROLLING_BACK, "GuardrailFailing", "Warning"),
+        (Phase.ROLLING_BACK, "Aborted", "Warning"),
+        (Phase.ROLLING_BACK, "Superseded", "Normal"),
+        (Phase.ROLLING_BACK, "Deleted", "Normal"),
+        (Phase.ROLLED_BACK, "Superseded", "Normal"),
+        (Phase.FAILED, "CanaryNotReady", "Warning"),
+        (Phase.SUCCEEDED, "Promoted", "Normal"),
+    ],
+)
+def test_which_events_warn(phase: Phase, reason: str, kind: str) -> None:
+    """What goes as the spec or a person intends is no warning."""
+    _, events = with_transition(Status(), Status(phase=phase, reason=reason), NOW)
+    assert [each.type for each in events] == [kind]
+
+
+@pytest.mark.parametrize(
+    ("reason", "routed", "state", "why", "message"),
+    [
+        ("RouteNotFollowed", True, "False", "RouteNotFollowed", "shop: HTTPRoute shop is gone"),
+        ("StageRunning", True, "True", "Synced", ""),
+        ("Shifting", False, "False", "Shifting", ""),
+    ],
+)
+def test_routes_as_condition(reason: str, routed: bool, state: str, why: str, message: str) -> None:
+    """A route that is not followed is not synced, and the condition says what is wrong with it."""
+    after = Status(reason=reason, summary="shop: HTTPRoute shop is gone")
+    found = next(
+        each for each in _conditioned(Status(), after, routed=routed).conditions if each.type == "RoutesSynced"
+    )
+    assert (found.status, found.reason, found.message) == (state, why, message)
 
 
 def test_counts_alone_are_not_significant() -> None:

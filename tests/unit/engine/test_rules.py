@@ -2,17 +2,26 @@
 
 import dataclasses
 from collections.abc import Callable
+from typing import Literal
 
 import msgspec
 import pytest
 
 from serin.api.names import APPROVE
 from serin.api.spec import Goal, HTTPRouteRef, Traffic
-from serin.api.status import GoalStatus, GuardrailStatus, Phase, ServiceStatus, Status, Step, VerdictName
-from serin.engine import rules, run
+from serin.api.status import Condition, GoalStatus, GuardrailStatus, Phase, ServiceStatus, Status, Step, VerdictName
+from serin.engine import holds, rollbacks, run, stays
 from serin.engine.evidence import Counted, Failing
 from serin.engine.goals import record as goal_record
-from serin.engine.observation import Observation, RouteReading, ServiceObservation, Workload
+from serin.engine.observation import (
+    LookResult,
+    MeasurementFailure,
+    Observation,
+    RouteReading,
+    ServiceObservation,
+    Unmeasured,
+    Workload,
+)
 from serin.engine.rules import HOLDS, ROLLS_BACK, STAYS, Case, Rule, first
 from serin.engine.wording import timestamp
 from serin.stats import SampleRatio
@@ -145,63 +154,80 @@ _UNUSED = (
 )
 
 
-def _warning(ratio: str, rule: str = "max") -> Callable[[Case], Case]:
-    """A guardrail that warns."""
-    shown = GuardrailStatus(name="errorRate", verdict="Warning", summary="canary 19%", rule=rule, ratio=ratio)
-    return _status(services=(ServiceStatus(name="recommendation", guardrails=(shown,)),))
+def _warning(low: float | None, rule: str = "max") -> Callable[[Case], Case]:
+    """A guardrail that warns, and the lower end of its ratio to control; None: an older operator kept none."""
+    shown = GuardrailStatus(name="errorRate", verdict="Warning", summary="canary 19%", rule=rule)
+    kept = {} if low is None else {"recommendation/_low": f"errorRate={low}"}
+    return _status(services=(ServiceStatus(name="recommendation", guardrails=(shown,)),), checkpoint=kept)
 
 
 RULES: list[tuple[Rule, Callable[[Case], Case], str, str]] = [
-    (rules.aborted, _spec(abort=True), "Aborted", "spec.abort is true"),
-    (rules.undecided, _warning("at least 7x"), "GuardrailUndecided", "is above its max and worse than control's"),
-    (rules.undecided, _warning("5.7x [1.4, 25]"), "GuardrailUndecided", "waiting until it is, or is gone"),
-    (rules.guardrail_failing, _counted(failing=(_FAILING,)), "GuardrailFailing", "rec: canary 5%"),
+    (rollbacks.aborted, _spec(abort=True), "Aborted", "spec.abort is true"),
+    (stays.undecided, _warning(7.0), "GuardrailUndecided", "is above its max and worse than control's"),
+    (stays.undecided, _warning(1.4), "GuardrailUndecided", "waiting until it is, or is gone"),
+    (stays.undecided, _warning(None), "GuardrailUndecided", "waiting until it is, or is gone"),
+    (rollbacks.guardrail_failing, _counted(failing=(_FAILING,)), "GuardrailFailing", "rec: canary 5%"),
     (
-        rules.guardrail_failing,
+        rollbacks.guardrail_failing,
         _counted(failing=(_FAILING,), first_bad_look=NOW - 41),
         "GuardrailFailing",
         "Found 41s after the first bad look.",
     ),
-    (rules.goal_inferior, _goal("Inferior", 0.5), "GoalInferior", "goal happy is worse: canary 3, control 4"),
-    (rules.superseded, _promoting_another, "Superseded", "then a new run begins"),
-    (rules.canary_gone, _last_service(canary=None), "CanaryDeleted", "conversation: the canary Deployment was deleted"),
-    (rules.canary_cannot_start, _last_service(canary=_STUCK), "CanaryNotReady", "(3 of 10 pods ready): ImagePullBack"),
-    (rules.paused, _spec(paused=True), "Paused", "paused at 50%"),
-    (rules.no_control, _last_service(control=None), "ControlMissing", "conversation: control's Deployment is gone"),
+    (rollbacks.goal_inferior, _goal("Inferior", 0.5), "GoalInferior", "goal happy is worse: canary 3, control 4"),
+    (rollbacks.superseded, _promoting_another, "Superseded", "then a new run begins"),
     (
-        rules.canary_unserved,
+        rollbacks.canary_gone,
+        _last_service(canary=None),
+        "CanaryDeleted",
+        "conversation: the canary's Deployment was deleted by somebody else",
+    ),
+    (
+        rollbacks.canary_cannot_start,
+        _last_service(canary=_STUCK),
+        "CanaryNotReady",
+        "within its progress deadline of 10m0s (3 of 10 pods ready): ImagePullBackOff",
+    ),
+    (holds.paused, _spec(paused=True), "Paused", "paused at 50%"),
+    (holds.no_control, _last_service(control=None), "ControlMissing", "conversation: control's Deployment is gone"),
+    (
+        rollbacks.canary_unserved,
         _last_service(route=RouteReading(50.0, False, "2", unserved="the canary has had no ready pod for 15s")),
         "CanaryNotServing",
         "conversation: the canary has had no ready pod",
     ),
     (
-        rules.route_not_followed,
+        holds.route_not_followed,
         _last_service(route=RouteReading(None, False, "2", trouble="HTTPRoute shop is gone")),
         "RouteNotFollowed",
         "conversation: HTTPRoute shop is gone",
     ),
-    (rules.no_measurement, _counted(unmeasured=("conversation: timeout",)), "NoMeasurement", "conversation: timeout"),
-    (rules.no_measurement, _status(verdict=VerdictName.NO_DATA), "NoMeasurement", "the last look had no data"),
-    (rules.sample_ratio_mismatch, _twisted, "SampleRatioMismatch", "got 0% of 300,000 requests, 50% was intended"),
-    (rules.stage_time, _status(stage_seconds=90.0), "StageRunning", "(35s left); 1,000 canary requests in this stage"),
-    (rules.stage_samples, _stage(min_samples=3500), "NeedsSamples", "needs 3,500 requests of each variant, has 500"),
-    (rules.enough_evidence, _status(verdict=VerdictName.INSUFFICIENT), "InsufficientTraffic", "fewer than 50"),
-    (rules.enough_evidence, _status(verdict=VerdictName.NONE), "InsufficientTraffic", "fewer than 50"),
-    (rules.enough_evidence, _status(services=_UNJUDGED), "InsufficientTraffic", "fewer than 50"),
-    (rules.enough_evidence, _status(services=_UNUSED), "InsufficientTraffic", "recommendation had none at all"),
-    (rules.goals_judged, _goal("Inconclusive", 0.5), "JudgingGoals", "the last look at happy"),
-    (rules.goals_judged, _unread, "NoGoalData", "the last look at happy: happy: timeout"),
-    (rules.goals_reached, _goal("Inconclusive", 0.5, 1.0), "GoalsInconclusive", "serin.dev/approve=ab/goals/"),
+    (holds.no_measurement, _counted(unmeasured=("conversation: timeout",)), "NoMeasurement", "conversation: timeout"),
+    (holds.no_measurement, _status(verdict=VerdictName.NO_DATA), "NoMeasurement", "the last look had no data"),
+    (holds.sample_ratio_mismatch, _twisted, "SampleRatioMismatch", "got 0% of 300,000 requests, 50% was intended"),
+    (stays.stage_time, _status(stage_seconds=90.0), "StageRunning", "(35s left); 1,000 canary requests in this stage"),
+    (stays.stage_samples, _stage(min_samples=3500), "NeedsSamples", "needs 3,500 requests of each variant, has 500"),
+    (stays.enough_evidence, _status(verdict=VerdictName.INSUFFICIENT), "InsufficientTraffic", "fewer than 50"),
+    (stays.enough_evidence, _status(verdict=VerdictName.NONE), "InsufficientTraffic", "fewer than 50"),
+    (stays.enough_evidence, _status(services=_UNJUDGED), "InsufficientTraffic", "fewer than 50"),
     (
-        rules.pods_ready,
+        stays.enough_evidence,
+        _status(services=_UNUSED),
+        "InsufficientTraffic",
+        "recommendation: the canary has had no request at all, and control 180",
+    ),
+    (stays.goals_judged, _goal("Inconclusive", 0.5), "JudgingGoals", "the last look at happy"),
+    (stays.goals_judged, _unread, "NoGoalData", "the last look at happy: happy: timeout"),
+    (stays.goals_reached, _goal("Inconclusive", 0.5, 1.0), "GoalsInconclusive", "serin.dev/approve=ab/goals/"),
+    (
+        stays.pods_ready,
         _last_service(route=RouteReading(40.0, False, "2", note="9 of 10 pods are ready")),
         "PodsNotReady",
         "conversation: waiting before the next step: 9 of 10",
     ),
-    (rules.approval, _seen(annotations={}), "WaitingForApproval", "kubectl serin approve phase4"),
-    (rules.approval, _status(stale_approval="ab"), "WaitingForApproval", "kubectl annotate --overwrite cex phase4"),
-    (rules.approval, _seen(annotations={APPROVE: "ab/other"}), "WaitingForApproval", "serin.dev/approve=ab/"),
-    (rules.approval, _seen(annotations={APPROVE: "canary"}), "WaitingForApproval", "serin.dev/approve=ab"),
+    (stays.approval, _seen(annotations={}), "WaitingForApproval", "kubectl serin approve phase4"),
+    (stays.approval, _status(stale_approval="ab"), "WaitingForApproval", "kubectl annotate --overwrite cex phase4"),
+    (stays.approval, _seen(annotations={APPROVE: "ab/other"}), "WaitingForApproval", "serin.dev/approve=ab/"),
+    (stays.approval, _seen(annotations={APPROVE: "canary"}), "WaitingForApproval", "serin.dev/approve=ab"),
 ]
 
 
@@ -212,6 +238,142 @@ def test_rule_finds(rule: Rule, change: Callable[[Case], Case], reason: str, say
     assert found is not None
     assert found.reason == reason
     assert says in found.message
+
+
+def _baking(case: Case) -> Case:
+    stage = msgspec.structs.replace(case.spec.stages[0], name="bake", weight=100)
+    return dataclasses.replace(_status(run_id="other")(case), position=Phase.BAKING, stage=stage)
+
+
+def _lost(failure: MeasurementFailure, *change: Callable[[Case], Case]) -> Callable[[Case], Case]:
+    """The last look of the last service had no data, for this reason."""
+
+    def lose(case: Case) -> Case:
+        for each in change:
+            case = each(case)
+        name = case.spec.services[-1].name
+        looks = (LookResult(NOW, 10.0, {name: Unmeasured(failure, "no series of canary")}),)
+        return _seen(looks=looks)(_counted(unmeasured=(f"{name}: no series of canary",))(case))
+
+    return lose
+
+
+def _condition(name: str, state: Literal["True", "False"], ago: float) -> Callable[[Case], Case]:
+    made = Condition(name, state, "Why", "", timestamp(NOW - ago), 1)
+    return _status(conditions=(made,))
+
+
+_TROUBLE = _last_service(route=RouteReading(None, False, "2", trouble="shop is behind: does it run?"))
+_WARNS = ServiceStatus(
+    name="recommendation",
+    guardrails=(
+        GuardrailStatus(
+            name="errorRate", verdict="Warning", summary="", rule="max", canary="4%", control="3.9%", evidence="0.2"
+        ),
+    ),
+)
+_BACK = "; to roll back: kubectl serin abort phase4 (spec.abort: true)"
+
+TELLS: list[tuple[Rule, Callable[[Case], Case], str]] = [
+    (holds.paused, _spec(paused=True), "paused at 50% by spec.paused; guardrails still roll back, the stage's clock"),
+    (holds.paused, _spec(paused=True), f"To go on: kubectl serin resume phase4 (spec.paused: false){_BACK}"),
+    (holds.paused, lambda case: _baking(_spec(paused=True)(case)), "paused in the bake by spec.paused"),
+    (holds.route_not_followed, _TROUBLE, "conversation: shop is behind: does it run? Held at 50% until that has"),
+    (holds.route_not_followed, _TROUBLE, f"Nothing is counted{_BACK}"),
+    (
+        holds.route_not_followed,
+        lambda case: _status(step=Step(number=1, action="Shift", started_at="", done=True))(_TROUBLE(case)),
+        f"Guardrails still roll back{_BACK}",
+    ),
+    (
+        holds.no_measurement,
+        _lost(MeasurementFailure.EMPTY),
+        "no series of canary. All of its pods are ready, by the API server. Until there is one",
+    ),
+    (
+        holds.no_measurement,
+        _lost(MeasurementFailure.GAP, _last_service(canary=_STUCK)),
+        "no series of canary. Pods that are ready: 3 of 10 of canary. Until there is one",
+    ),
+    (holds.no_measurement, _lost(MeasurementFailure.TIMEOUT), "no series of canary. Until there is one"),
+    (holds.no_measurement, _lost(MeasurementFailure.TIMEOUT), "no step and no rollback at 50%"),
+    (holds.no_measurement, _lost(MeasurementFailure.TIMEOUT), "no measurement since 22:13:20 UTC: "),
+    (
+        holds.no_measurement,
+        _lost(MeasurementFailure.TIMEOUT, _condition("MetricsAvailable", "False", 80)),
+        "no measurement since 22:12:00 UTC: ",
+    ),
+    (
+        stays.stage_time,
+        _status(stage_seconds=90.0, counted_until=timestamp(NOW + 15)),
+        "(50s left, counted from 22:13:35 UTC on); 1,000 canary requests in this stage; then it waits for an approval",
+    ),
+    (
+        stays.stage_time,
+        _status(stage_seconds=90.0, verdict=VerdictName.INSUFFICIENT),
+        "; then, when 50 canary requests are judged, it waits for an approval",
+    ),
+    (
+        stays.stage_time,
+        lambda case: _baking(_status(stage_seconds=90.0)(case)),
+        "1,000 requests in the bake; then it has succeeded (until then guardrails still roll back)",
+    ),
+    (
+        stays.stage_time,
+        _status(stage_seconds=90.0, services=(_WARNS,)),
+        "control 3.9%: it is not shown to be worse than control (evidence 0.2, 1 rolls back), so it goes on; then it",
+    ),
+    (
+        stays.stage_samples,
+        _stage(min_samples=3500),
+        "has 500, until about 22:25:20 UTC (12m0s more): minSamples of stage ab; then it waits for an approval",
+    ),
+    (
+        stays.stage_samples,
+        lambda case: _stage(min_samples=3500)(_status(stage_seconds=0.0)(case)),
+        "has 500: minSamples of stage ab",
+    ),
+    (stays.enough_evidence, _status(services=_UNJUDGED), f"lower analysis.minRequests (a new run){_BACK}"),
+    (stays.enough_evidence, _status(services=_UNUSED), f"It goes on when 50 canary requests are judged{_BACK}"),
+    (
+        stays.enough_evidence,
+        lambda case: _baking(_status(services=_UNUSED)(case)),  # control's count is from before
+        "the bake's time is over, but fewer than 50 requests were judged (recommendation: errorRate on 0). It waits in",
+    ),
+    (stays.approval, _seen(annotations={}), "every stage has passed; waiting for approval at 50%, without limit;"),
+    (stays.approval, _seen(annotations={}), "To have it promoted and watched for 1h (bake): kubectl serin approve"),
+    (rollbacks.superseded, _promoting_another, "the spec or the canary's template was changed while promoting: "),
+    (rollbacks.superseded, _baking, "while baking: control gets its template and all traffic back"),
+    (
+        rollbacks.canary_gone,
+        lambda case: _last_service(canary=None)(
+            _status(services=(ServiceStatus(name="conversation", canary="conv-next"),))(case)
+        ),
+        "conversation: the canary's Deployment conv-next was deleted by somebody else",
+    ),
+    (
+        rollbacks.guardrail_failing,
+        lambda case: dataclasses.replace(
+            _counted(failing=(_FAILING,), first_bad_look=NOW - 41)(case), now=NOW + 0.9
+        ),  # as whoever subtracts the times in the status
+        "Found 41s after the first bad look.",
+    ),
+]
+
+
+@pytest.mark.parametrize(("rule", "change", "says"), TELLS)
+def test_what_a_finding_tells(rule: Rule, change: Callable[[Case], Case], says: str) -> None:
+    """Since and until when, what happens meanwhile, what comes next, and what a person can do."""
+    found = rule(change(_case()))
+    assert found is not None
+    assert says in found.message
+
+
+def test_a_warning_comes_first_in_a_summary() -> None:
+    """The column has room for the beginning only, and the clock can be seen in the message."""
+    found = stays.stage_time(_status(stage_seconds=90.0, services=(_WARNS,))(_case()))
+    assert found is not None
+    assert found.brief.startswith("recommendation warns: errorRate 4%, above max, control 3.9%; until ")
 
 
 @pytest.mark.parametrize("rule", [*ROLLS_BACK, *HOLDS, *STAYS])
@@ -231,7 +393,7 @@ def test_rule_says_what_it_is(rule: Rule) -> None:
 def test_first_finding_counts(chain: tuple[Rule, ...]) -> None:
     """Of two troubles in a chain, the earlier rule's is the one that is said."""
     # A canary that is gone has no revision to be superseded by, so these two can't come together.
-    pairable = [rule for rule in chain if rule is not rules.superseded]
+    pairable = [rule for rule in chain if rule is not rollbacks.superseded]
     troubles = [next((change, reason) for tested, change, reason, _ in RULES if tested is rule) for rule in pairable]
     for index, (earlier, reason) in enumerate(troubles):
         for later, _ in troubles[index + 1 :]:
@@ -270,17 +432,17 @@ def test_order_of_the_chains() -> None:
 @pytest.mark.parametrize(
     ("rule", "change"),
     [
-        (rules.canary_cannot_start, _last_service(canary=dataclasses.replace(_STUCK, ready=10))),
-        (rules.canary_cannot_start, _last_service(canary=dataclasses.replace(_STUCK, replicas=0, ready=0))),
-        (rules.canary_cannot_start, _last_service(canary=dataclasses.replace(_STUCK, deadline_exceeded=False))),
-        (rules.undecided, _warning("at least 0.9x")),
-        (rules.undecided, _warning("1.08x [1.05, 1.1]")),  # as much worse as spec tolerates: it would wait for ever
-        (rules.undecided, _warning("5.7x [0.54, inf]")),
-        (rules.undecided, _warning("at least 7x", rule="warn")),
-        (rules.stage_samples, _stage(min_samples=500)),
-        (rules.stage_time, _status(stage_seconds=121.0)),
-        (rules.enough_evidence, _status(verdict=VerdictName.WARNING)),
-        (rules.superseded, _status(run_id="other")),
+        (rollbacks.canary_cannot_start, _last_service(canary=dataclasses.replace(_STUCK, ready=10))),
+        (rollbacks.canary_cannot_start, _last_service(canary=dataclasses.replace(_STUCK, replicas=0, ready=0))),
+        (rollbacks.canary_cannot_start, _last_service(canary=dataclasses.replace(_STUCK, deadline_exceeded=False))),
+        (stays.undecided, _warning(0.9)),
+        (stays.undecided, _warning(1.05)),  # as much worse as spec tolerates: it would wait for ever
+        (stays.undecided, _warning(0.0)),
+        (stays.undecided, _warning(7.0, rule="warn")),
+        (stays.stage_samples, _stage(min_samples=500)),
+        (stays.stage_time, _status(stage_seconds=121.0)),
+        (stays.enough_evidence, _status(verdict=VerdictName.WARNING)),
+        (rollbacks.superseded, _status(run_id="other")),
     ],
 )
 def test_rule_at_its_edge(rule: Rule, change: Callable[[Case], Case]) -> None:
@@ -307,7 +469,7 @@ def test_a_canary_that_is_not_ready_in_time(
     late = dataclasses.replace(_STUCK, deadline_exceeded=False, deadline=deadline, unavailable_since=since)
     step = Step(number=1, action="Shift", started_at=timestamp(NOW - age))
     case = _status(step=step)(_last_service(canary=late)(_case()))
-    found = rules.canary_cannot_start(case)
+    found = rollbacks.canary_cannot_start(case)
     assert (found is not None) == gives_up
     if found is not None:
         assert "ImagePullBackOff" in found.message
@@ -316,10 +478,10 @@ def test_a_canary_that_is_not_ready_in_time(
 @pytest.mark.parametrize(
     ("rule", "change", "ends_as"),
     [
-        (rules.aborted, _spec(abort=True), Phase.ROLLED_BACK),
-        (rules.guardrail_failing, _counted(failing=(_FAILING,)), Phase.ROLLED_BACK),
-        (rules.canary_gone, _last_service(canary=None), Phase.FAILED),
-        (rules.canary_cannot_start, _last_service(canary=_STUCK), Phase.FAILED),
+        (rollbacks.aborted, _spec(abort=True), Phase.ROLLED_BACK),
+        (rollbacks.guardrail_failing, _counted(failing=(_FAILING,)), Phase.ROLLED_BACK),
+        (rollbacks.canary_gone, _last_service(canary=None), Phase.FAILED),
+        (rollbacks.canary_cannot_start, _last_service(canary=_STUCK), Phase.FAILED),
     ],
 )
 def test_how_a_rollback_ends(rule: Rule, change: Callable[[Case], Case], ends_as: Phase) -> None:

@@ -1,0 +1,56 @@
+"""Halves of sentences that several messages end with: where it stands, what comes next, what a person can do."""
+
+from typing import Final
+
+from serin.api.status import Phase, Status
+from serin.engine.case import Case
+from serin.engine.wording import clock, unix
+
+_A_WHILE: Final = 600.0
+"""Seconds for which it is said what somebody else did."""
+
+
+def where(case: Case) -> str:
+    """The weight; in the bake there is no split."""
+    return "in the bake" if case.position is Phase.BAKING else f"at {case.status.weight}%"
+
+
+def way_back(case: Case) -> str:
+    """How a person rolls back."""
+    return f"to roll back: kubectl serin abort {case.seen.name} (spec.abort: true)"
+
+
+def resume(case: Case) -> str:
+    """How a person ends a pause."""
+    return f"To go on: kubectl serin resume {case.seen.name} (spec.paused: false)"
+
+
+def afterwards(case: Case) -> str:
+    """What comes when the stage is over."""
+    if case.position is Phase.BAKING or case.stage is None:
+        return "it has succeeded (until then guardrails still roll back)"
+    later = [stage for stage in case.spec.stages if stage.weight > case.stage.weight]
+    if later:
+        return f"{later[0].weight}% ({later[0].name})"
+    if case.spec.promotion.approval == "Manual":
+        return "it waits for an approval"
+    return f"it is promoted{watched(case)}"
+
+
+def watched(case: Case) -> str:
+    """What follows a promotion."""
+    bake = case.spec.promotion.bake
+    return f" and watched for {bake} (bake)" if bake.seconds > 0 else ""
+
+
+def lately(status: Status, now: float) -> str:
+    """What somebody else did a moment ago, to put behind a message; empty when nothing happened.
+
+    A transition alone is overlooked, as the phase stays the same. What began the stage anew is said until its end.
+    """
+    for each in reversed(status.transitions):
+        at = unix(each.time)
+        anew = each.reason == "ControlChanged" and at >= unix(status.stage_started_at)
+        if anew or (each.reason in {"SplitChanged", "NewRun"} and now - at < _A_WHILE):
+            return f". At {clock(at, now)} {each.message}"
+    return ""
