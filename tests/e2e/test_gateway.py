@@ -306,3 +306,54 @@ async def test_two_experiments_behind_one_gateway(routed: Routed) -> None:
         await routed.shop.stays("two", lambda seen: (seen.phase, seen.status["weight"]) == calm, seconds=15)
         assert (await get("-n", NAMESPACE, "httproute", "conversation"))["metadata"]["generation"] == before
     assert await weights("conversation") == [[25, 75], [25, 75]]
+
+
+COPIES = [{"name": "copies", "mirror": 100, "duration": "30s"}, *LONG]
+
+
+async def mirrors() -> list[dict[str, Any]]:
+    """Return the filters of the route that copy requests."""
+    route = await get("-n", NAMESPACE, "httproute", SERVICE)
+    found = [each for rule in route["spec"]["rules"] for each in rule.get("filters", ())]
+    return [each["requestMirror"] for each in found if each["type"] == "RequestMirror"]
+
+
+async def copying(routed: Routed, name: str) -> Seen:
+    """Wait until the canary gets copies, and some of them are counted."""
+
+    def counted(seen: Seen) -> bool:
+        services = seen.status.get("services", ())
+        found = [each.get("canaryRequests", 0) for service in services for each in service.get("guardrails", ())]
+        return bool(seen.status.get("mirror") == 100 and seen.status["step"].get("done") and any(found))
+
+    return await routed.shop.until(name, counted)
+
+
+async def test_copies_come_before_shares(routed: Routed) -> None:
+    """The canary answers copies of all requests, users get control's answers alone; then it gets a share."""
+    async with routed.load():
+        async with Probe(GATEWAY_URL, RATE) as probe:
+            await routed.start("copied", stages=COPIES)
+            seen = await copying(routed, "copied")
+            assert seen.status["weight"] == 0
+            assert [each["backendRef"]["name"] for each in await mirrors()] == [f"{SERVICE}-canary"] * 2
+            assert await weights() == [[0, 100], [0, 100]]
+        assert not probe.lost, probe.sentence()
+        assert Counter(each.variant for each in probe.answers).keys() == {"control"}
+        await routed.at("copied", 25)
+        assert await mirrors() == []
+        await routed.shop.patch("copied", abort=True)
+        await routed.rolled_back("copied")
+
+
+async def test_a_bad_canary_is_found_by_copies(routed: Routed) -> None:
+    """Errors in the answers that nobody gets are evidence: rolled back, and no user has met it."""
+    await routed.shop.clean({"SERIN_FAULT_ERROR_SHARE": "0.3"})
+    async with routed.load(), Probe(GATEWAY_URL, RATE) as probe:
+        await routed.start("bad-copies", stages=[{**COPIES[0], "duration": "1h"}, *LONG])
+        seen = await routed.rolled_back("bad-copies")
+    assert seen.status["stage"] == "copies"
+    assert "canary fails" in seen.status["message"]
+    assert await mirrors() == []
+    assert not probe.lost, probe.sentence()
+    assert Counter(each.variant for each in probe.answers).keys() == {"control"}

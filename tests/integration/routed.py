@@ -51,7 +51,7 @@ class Routed:
     def __init__(self, kube: Kube, namespace: str, asked: Service, *, deployments: bool = True) -> None:
         self.kube, self.namespace, self.service = kube, namespace, asked
         self.clock = Clock()
-        self._goal: int | None = None
+        self._goal: tuple[int, int] | None = None
         address = httproute.address if asked.traffic.type == "HTTPRoute" else weights.Addresses(kube)
         self.router = RouteRouter(kube, address, self.clock)
         self._deployments = Deployments(kube)
@@ -67,17 +67,18 @@ class Routed:
             spec = {"selector": labels, "ports": [{"port": 80}]}
             kube.create("v1", "services", namespace, {"metadata": {"name": name}, "spec": spec})
 
-    def read(self, weight: int, *, after: float = 0.0) -> RouteReading:
+    def read(self, weight: int, *, mirror: int = 0, after: float = 0.0) -> RouteReading:
         """Return the split, as a look sees it that comes `after` seconds later."""
         self.clock.now += after
         names = self.service.control.deployment, self.service.canary.deployment or ""
         control, canary = (workload(self._deployments.find(self.namespace, name)) for name in names)
-        return self.router.read(self.service, control, canary, weight=weight, total=TOTAL, namespace=self.namespace)
+        wanted = {"weight": weight, "total": TOTAL, "mirror": mirror}
+        return self.router.read(self.service, control, canary, namespace=self.namespace, **wanted)
 
-    def write(self, weight: int) -> None:
+    def write(self, weight: int, *, mirror: int = 0) -> None:
         """Go one step."""
-        self._goal = weight
-        self.router.write(self.namespace, self.service, weight=weight, total=TOTAL)
+        self._goal = weight, mirror
+        self.router.write(self.namespace, self.service, weight=weight, total=TOTAL, mirror=mirror)
 
     def restore(self) -> None:
         """Go one step of a rollback."""
@@ -88,7 +89,7 @@ class Routed:
         for name in (self.service.control.deployment, self.service.canary.deployment or ""):
             make_ready(self.kube, self.namespace, name)
         if self._goal is not None:  # a look sees them ready, and the next comes when their endpoints are known
-            self.write(self._goal)
+            self.write(self._goal[0], mirror=self._goal[1])
             self.clock.now += 2.1
 
     def sizes(self) -> tuple[int, int]:
@@ -127,12 +128,12 @@ class Routed:
         """Return the weights of a rule."""
         return [each["weight"] for each in self.route(name)["spec"]["rules"][rule]["backendRefs"]]
 
-    def bring(self, weight: int, name: str = "shop") -> RouteReading:
+    def bring(self, weight: int, name: str = "shop", *, mirror: int = 0) -> RouteReading:
         """Drive to a weight as the operator does, look by look, with a controller that follows; the last reading."""
         for _ in range(20):
-            if (found := self.read(weight, after=1.0)).settled:
+            if (found := self.read(weight, mirror=mirror, after=1.0)).settled:
                 return found
-            self.write(weight)
+            self.write(weight, mirror=mirror)
             self.ready()
             self.follow(name)
         return found

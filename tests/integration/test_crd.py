@@ -82,6 +82,18 @@ def stages(*weights: int, duration: str = "1h") -> dict[str, Any]:
     return {"services": [A], "stages": each}
 
 
+COPIES = {"name": "copies", "mirror": 100, "duration": "1h"}
+SHARE = {"name": "share", "weight": 20, "duration": "1h"}
+ROUTED = A | {"traffic": {"type": "HTTPRoute", "httpRoute": {"name": "r"}}}
+
+
+def mirrored(*changes: dict[str, Any]) -> dict[str, Any]:
+    """Return a spec with a stage of copies for each change of it, and a share behind them; None takes a field out."""
+    each = [COPIES | {"name": f"s{at}"} | change for at, change in enumerate(changes)]
+    kept = [{key: value for key, value in stage.items() if value is not None} for stage in each]
+    return {"services": [ROUTED], "stages": [*kept, SHARE]}
+
+
 def errors(**share: str) -> dict[str, Any]:
     """Return a spec with a guardrail of errors."""
     return {"services": [A], "guardrails": {"errorRate": share}}
@@ -100,7 +112,25 @@ def traffic(**fields: Any) -> dict[str, Any]:
 LOWER = "use lower-case letters, digits"
 BAD: dict[str, tuple[dict[str, Any], str]] = {
     "weight 101": (stages(101), "spec.stages[0].weight in body should be less than or equal to 100"),
-    "weight 0": (stages(0), "spec.stages[0].weight in body should be greater than or equal to 1"),
+    "weight 0": (stages(0), "spec.stages[0]: Invalid value: write weight: 1 to 100 for a share of the traffic, or"),
+    "no weight": (mirrored({"weight": None, "mirror": None}), "spec.stages[0]: Invalid value: write weight: 1 to 100"),
+    "weight -1": (stages(-1), "spec.stages[0].weight in body should be greater than or equal to 0"),
+    "mirror 0": (mirrored({"mirror": 0}), "spec.stages[0].mirror in body should be greater than or equal to 1"),
+    "mirror 101": (mirrored({"mirror": 101}), "spec.stages[0].mirror in body should be less than or equal to 100"),
+    "mirror and weight": (mirrored({"weight": 5}), "or mirror: 1 to 100 for copies of it, and not both"),
+    "mirror with samples": (mirrored({"minSamples": 5}), "leave it out beside mirror"),
+    "mirror twice": (mirrored({}, {"mirror": 50}), "give each weight once, and mirror before all weights"),
+    "mirror after a share": (mirrored({"weight": 5, "mirror": None}, {}), "mirror before all weights"),
+    "mirror alone": ({"services": [ROUTED], "stages": [COPIES]}, "write a stage with a weight behind it"),
+    "mirror by pods": ({"services": [A], "stages": [COPIES, SHARE]}, "needs traffic.type HTTPRoute of every service"),
+    "mirror counted elsewhere": (
+        {"services": [ROUTED], "stages": [COPIES, SHARE], "metrics": {"preset": "EnvoyGateway"}},
+        "needs metrics.preset Http, for only the canary itself counts copies",
+    ),
+    "mirror of a service that is counted elsewhere": (
+        {"services": [ROUTED | {"metrics": {"preset": "Istio"}}], "stages": [COPIES, SHARE]},
+        "needs metrics.preset Http, for only the canary itself counts copies",
+    ),
     "falling weights": (stages(50, 5), "weights must rise from stage to stage: order the stages by weight"),
     "equal weights": (stages(5, 5), "weights must rise from stage to stage"),
     "no stages": (stages(), "spec.stages in body should have at least 1 items"),
@@ -248,6 +278,8 @@ GOOD: dict[str, dict[str, Any]] = {
     "shortest interval": {"services": [A], "analysis": {"interval": "5000ms"}},
     "weight 100": stages(1, 50, 100),
     "patch": services({"canary": {"patch": {"spec": {"containers": [{"name": "c", "image": "i:2"}]}}}}),
+    "copies before shares": mirrored({}),
+    "weight 0 beside copies": mirrored({"weight": 0}),
     "route": traffic(type="HTTPRoute", httpRoute={"name": "r"}),
     "weights": traffic(type="Weights", weights={"name": "w", "preset": "Istio"}),
     "custom": custom(worseThanControl="10%"),

@@ -15,6 +15,9 @@ FINALIZER: Final = "serin.dev/restore"
 APPROVE: Final = "serin.dev/approve"
 RETRY: Final = "serin.dev/retry"
 
+MIRROR: Final = "serin.dev/mirror"
+"""On a route: the Services, with commas between, to which Serin has it copy requests."""
+
 VARIANT_LABEL: Final = "serin.dev/variant"
 """On pods: `control` or `canary`. Prometheus turns it into the label `variant`."""
 EXPERIMENT_LABEL: Final = "serin.dev/experiment"

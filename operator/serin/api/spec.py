@@ -103,12 +103,23 @@ class Service(_Struct, frozen=True):
 
 
 class Stage(_Struct, frozen=True):
-    """A share of the traffic for a time."""
+    """A share of the traffic for a time; with `mirror`, copies of so many percent of it, whose answers are dropped."""
 
     name: DnsLabel
-    weight: Annotated[int, Meta(ge=1, le=100)]
     duration: Duration
+    weight: Annotated[int, Meta(ge=0, le=100)] = 0
+    mirror: Annotated[int, Meta(ge=1, le=100)] | None = None
     min_samples: Annotated[int, Meta(ge=1)] | None = None
+
+    def __post_init__(self) -> None:
+        """Refuses what the API server refuses, for files that it never sees."""
+        if (self.weight == 0) != (self.mirror is not None):
+            raise ValueError(
+                f"stage {self.name}: write weight: 1 to 100 for a share of the traffic, or mirror: 1 to 100 for copies"
+                " of it, and not both"
+            )
+        if self.mirror is not None and self.min_samples is not None:
+            raise ValueError(f"stage {self.name}: minSamples counts users of both variants: leave it out beside mirror")
 
 
 class Promotion(_Struct, frozen=True):
@@ -222,6 +233,27 @@ class Spec(_Struct, frozen=True):
     prometheus: PrometheusRef = PrometheusRef()
     paused: bool = False
     abort: bool = False
+
+    def __post_init__(self) -> None:
+        """Refuses what the API server refuses of mirroring, for files that it never sees."""
+        for at, stage in enumerate(self.stages):
+            if stage.mirror is not None:
+                self._mirrors(at, stage.name)
+
+    def _mirrors(self, at: int, name: str) -> None:
+        if at or len(self.stages) == 1:
+            raise ValueError(f"stage {name}: mirror is for the first stage, before one with a weight")
+        for service in self.services:
+            if service.traffic.type != "HTTPRoute":
+                raise ValueError(
+                    f"stage {name}: mirror needs traffic.type HTTPRoute, and that of {service.name} is"
+                    f" {service.traffic.type}: split by an HTTPRoute, or leave that stage out"
+                )
+            if (preset := (service.metrics or self.metrics).preset) != "Http":
+                raise ValueError(
+                    f"stage {name}: mirror needs metrics.preset Http, for only the canary itself counts copies, and"
+                    f" that of {service.name} is {preset}: write preset: Http, or leave that stage out"
+                )
 
     def service(self, name: str) -> Service:
         """The service called `name`.

@@ -161,6 +161,7 @@ class Step(_Struct, frozen=True):
     action: str
     started_at: str
     weight: int = 0
+    mirror: int = 0
     done: bool = False
 
 
@@ -173,6 +174,8 @@ class Status(_Struct, frozen=True):
     """Where a Paused or Holding experiment goes on."""
     stage: str = ""
     weight: int = 0
+    mirror: int = 0
+    """Percent of the requests of which the canary is to get a copy."""
     verdict: VerdictName = VerdictName.NONE
     message: str = ""
     summary: str = ""

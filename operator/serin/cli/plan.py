@@ -17,7 +17,7 @@ from rich.console import Console
 from rich.progress import Progress
 
 from serin.api.names import KIND
-from serin.api.spec import InvalidSpecError, PrometheusRef, Spec
+from serin.api.spec import InvalidSpecError, PrometheusRef, Spec, Stage
 from serin.api.units import Duration, Share
 from serin.cli import plan_show
 from serin.cli.plan_delay import FAULTS, Delay, Fault, delay
@@ -167,11 +167,10 @@ def _warnings(spec: Spec, known: Figures, goals: tuple[GoalPlan, ...], delays: D
             found.append(f"{text}: write duration: {whole}d")
     for name, each in known.services.items():
         found += [
-            f"{name}: stage {stage.name} has only {each.rate * stage.duration.seconds * stage.weight / 100:,.0f} canary"
+            f"{name}: stage {stage.name} has only {each.rate * stage.duration.seconds * _share(stage):,.0f} canary"
             f" requests, and minRequests is {spec.analysis.min_requests:,}: it waits for more"
             for stage in spec.stages
-            if each.rate is not None
-            and each.rate * stage.duration.seconds * stage.weight / 100 < spec.analysis.min_requests
+            if each.rate is not None and each.rate * stage.duration.seconds * _share(stage) < spec.analysis.min_requests
         ]
     found += [
         f"{service}: {fault} would be missed in stage {stage} in {each.runs - each.found} of {each.runs} experiments"
@@ -179,6 +178,11 @@ def _warnings(spec: Spec, known: Figures, goals: tuple[GoalPlan, ...], delays: D
         if each is not None and each.found < each.runs * _HALF
     ]
     return found
+
+
+def _share(stage: Stage) -> float:
+    """The canary's requests as a share of all that users send, 0 to 1."""
+    return (stage.mirror or stage.weight) / 100
 
 
 def _elsewhere(address: str) -> PrometheusRef:

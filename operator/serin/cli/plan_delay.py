@@ -18,7 +18,7 @@ from serin.stats import LatencyConfig, LatencyLook, Look, RateConfig, start, upd
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from serin.api.spec import Spec
+    from serin.api.spec import Spec, Stage
     from serin.cli.plan_figures import ServiceFigures
     from serin.stats import State
 
@@ -83,7 +83,7 @@ def delay(spec: Spec, figures: ServiceFigures, stage: int, fault: Fault, *, runs
     for before in spec.stages[:stage]:
         seconds = before.duration.seconds / _HEALTHY_LOOKS
         for _ in range(_HEALTHY_LOOKS):
-            looks = [generate(random, figures, before.weight, seconds, healthy) for _ in states]
+            looks = [generate(random, figures, before, seconds, healthy) for _ in states]
             states = update_all([(config, state, look) for state, look in zip(states, looks, strict=True)])
     wrong = {index for index, state in enumerate(states) if state.failed}
     return _found(config, states, wrong, _Stage(spec, figures, stage, fault), generate, random)
@@ -113,7 +113,7 @@ def _found(
     while going and at < length:
         seconds = max(interval, round(at * _GROWTH / interval) * interval)
         at += seconds
-        looks = [generate(random, where.figures, stage.weight, seconds, where.fault) for _ in going]
+        looks = [generate(random, where.figures, stage, seconds, where.fault) for _ in going]
         updated = update_all([(config, state, look) for state, look in zip(going.values(), looks, strict=True)])
         going = dict(zip(going, updated, strict=True))
         for index in [index for index, state in going.items() if state.failed]:
@@ -128,24 +128,24 @@ def _percentile(after: list[float], runs: int, share: float) -> float | None:
     return sorted(after)[rank] if rank < len(after) else None
 
 
-def _split(random: np.random.Generator, figures: ServiceFigures, weight: int, seconds: float) -> tuple[int, int]:
+def _split(random: np.random.Generator, figures: ServiceFigures, stage: Stage, seconds: float) -> tuple[int, int]:
     assert figures.rate is not None
     total = int(random.poisson(figures.rate * seconds))
-    canary = int(random.binomial(total, weight / 100))
-    return total - canary, canary
+    canary = int(random.binomial(total, (stage.mirror or stage.weight) / 100))
+    return (total if stage.mirror else total - canary), canary
 
 
-def _errors(random: np.random.Generator, figures: ServiceFigures, weight: int, seconds: float, fault: Fault) -> Look:
-    control, canary = _split(random, figures, weight, seconds)
+def _errors(random: np.random.Generator, figures: ServiceFigures, stage: Stage, seconds: float, fault: Fault) -> Look:
+    control, canary = _split(random, figures, stage, seconds)
     worse = min(1.0, figures.errors * fault.errors)
     bad, bad_canary = int(random.binomial(control, figures.errors)), int(random.binomial(canary, worse))
     return Look(seconds, control, bad, canary, bad_canary)
 
 
 def _latencies(
-    random: np.random.Generator, figures: ServiceFigures, weight: int, seconds: float, fault: Fault
+    random: np.random.Generator, figures: ServiceFigures, stage: Stage, seconds: float, fault: Fault
 ) -> LatencyLook:
-    control, canary = _split(random, figures, weight, seconds)
+    control, canary = _split(random, figures, stage, seconds)
     own, slower = np.array(figures.within), _slower(figures, fault.latency)
     return LatencyLook(
         seconds,

@@ -100,7 +100,11 @@ def _delays(
     options: argparse.Namespace,
 ) -> None:
     stages = [stage for stage in spec.stages if stage.weight < 100]  # noqa: PLR2004 - percent
-    table = _table("SERVICE", "ROLLED BACK AFTER", *(f"{stage.name} {stage.weight}%" for stage in stages))
+    table = _table(
+        "SERVICE",
+        "ROLLED BACK AFTER",
+        *(f"{stage.name} {stage.mirror or stage.weight}%{' copied' if stage.mirror else ''}" for stage in stages),
+    )
     for name in known.services:
         for fault in FAULTS:
             cells = [_cell(delays.get((name, stage.name, fault.name))) for stage in stages]

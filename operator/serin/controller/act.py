@@ -61,7 +61,7 @@ class Actor:
         if isinstance(act, Shift) and act.urgent:
             self.router.restore(meta["namespace"], service, total=act.total)
         elif isinstance(act, Shift):
-            self.router.write(meta["namespace"], service, weight=act.weight, total=act.total)
+            self.router.write(meta["namespace"], service, weight=act.weight, total=act.total, mirror=act.mirror)
         elif isinstance(act, EnsureCanary):
             self.deployments.ensure_canary(meta["namespace"], service, obj)
         elif isinstance(act, RemoveCanary):

@@ -140,8 +140,15 @@ class Observer:
                 kept = await self._call(self.deployments.kept_template, namespace, name)
             workloads = await self._seen(status, control), await self._seen(status, canary)
             total = run.split_total(service, status) or _size(obj, service, status, workloads)
-            wanted = {"weight": status.weight, "total": total, "namespace": namespace}
-            read = partial(self.router.read, service, *workloads, **wanted)
+            read = partial(
+                self.router.read,
+                service,
+                *workloads,
+                weight=status.weight,
+                total=total,
+                mirror=status.mirror,
+                namespace=namespace,
+            )
             route = read() if service.traffic.type in READS_WITHOUT_A_CALL else await self._call(read)
             found.append(self._service(service, status, workloads, route, control, canary, kept))
         return tuple(found)
@@ -189,8 +196,9 @@ class Observer:
             if fresh or (not known.problems and status.phase is Phase.PREPARING):
                 return known.problems
         problems: list[Problem] = []
+        mirror = max(each.mirror or 0 for each in spec.stages)
         for service in spec.services:
-            found = await self._call(self.router.check, obj["metadata"]["namespace"], service)
+            found = await self._call(partial(self.router.check, obj["metadata"]["namespace"], service, mirror=mirror))
             problems += found or await self._check(obj, spec, service, status)
         if not problems:
             problems += await check_goals(self.source, spec, obj["metadata"]["namespace"])

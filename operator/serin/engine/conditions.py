@@ -102,7 +102,8 @@ def with_note(status: Status, note: EventNote, now: float) -> Status:
 def _place(status: Status) -> str:
     """The phase, and in a stage which one."""
     inside = status.phase is Phase.PROGRESSING
-    return f"{status.phase}({status.stage} {status.weight}%)" if inside else str(status.phase)
+    copies = " of the requests copied" if status.mirror else ""
+    return f"{status.phase}({status.stage} {status.mirror or status.weight}%{copies})" if inside else str(status.phase)
 
 
 def significant(before: Status, after: Status) -> bool:
@@ -117,6 +118,7 @@ def _outline(status: Status) -> tuple[object, ...]:
         status.resumes_to,
         status.stage,
         status.weight,
+        status.mirror,
         status.verdict,
         status.reason,
         status.run_id,

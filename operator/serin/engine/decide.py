@@ -62,7 +62,7 @@ def decide(
     asked, spec = spec, record.in_force(spec, status, finalizer=observation.finalizer) or spec
     replaced, begun = spec is not asked, ()  # type: bool, tuple[EventNote, ...]
     if not observation.deleting and not replaced and run.new_run_may_begin(spec, status, observation):
-        observation = _unsettled(observation) if status.weight else observation
+        observation = _unsettled(observation) if status.weight or status.mirror else observation
         status, begun = _begun(spec, before, run.new_run(spec, status, observation, now), observation, now)
     stale = status.stale_approval if observation.annotations.get(APPROVE) == status.stale_approval else ""
     status = msgspec.structs.replace(status, observed_generation=observation.generation, stale_approval=stale)
@@ -125,7 +125,7 @@ def _noticed(spec: Spec, status: Status, seen: Observation, now: float) -> tuple
     # While promoting, control's template is Serin's to change.
     watched = status.services if position is Phase.PROGRESSING else ()
     rolled = [each.name for each in watched if _rolled_by_another(each, seen)]
-    status = run.begin_step(status, status.step.action, status.weight, now)
+    status = run.begin_step(status, status.step.action, status.weight, now, mirror=status.mirror)
     if not rolled:
         moved = [each.name for each in status.services if each.route_token != seen.service(each.name).route.token]
         if any(seen.service(name).canary is None for name in moved):

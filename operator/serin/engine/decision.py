@@ -36,6 +36,8 @@ class Shift:
     total: int
     urgent: bool = False
     """A rollback: users leave the canary with the first write."""
+    mirror: int = 0
+    """Percent of the requests of which the canary gets a copy."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -73,7 +73,7 @@ def preparing(case: Case) -> Outcome:
     if case.spec.paused:
         brief = "paused before the first stage by spec.paused; no traffic has moved"
         return _hold(case, Finding("Paused", f"{brief}. {resume(case)}", brief=brief))
-    status = msgspec.structs.replace(case.status, weight=0, stage="")
+    status = msgspec.structs.replace(case.status, weight=0, mirror=0, stage="")
     if not case.seen.finalizer:
         status = run.with_sizes(status, case.seen)
         return Outcome(_waiting(status, "Preparing", case.status.message), (AddFinalizer(),), 0.5)
@@ -105,7 +105,7 @@ def progressing(case: Case) -> Outcome:
     status = case.status
     if status.step is None or not status.step.done:
         if not run.settled(case.seen):
-            return _shifting(case, f"moving to {status.weight}%")
+            return _shifting(case, _moving(status))
         status = run.finish_step(case.spec, status, case.seen, case.now)
     if (found := first(HOLDS, case)) is not None:
         return _hold(case, found, status)
@@ -262,9 +262,16 @@ def enter_stage(case: Case, status: Status, stage: Stage) -> Outcome:
         checkpoint=without_samples(status.checkpoint),
         verdict=VerdictName.INSUFFICIENT,
     )
-    status = run.begin_step(status, SHIFT, stage.weight, case.now)
-    text = f"stage {stage.name}: moving to {stage.weight}% for {stage.duration}"
+    status = run.begin_step(status, SHIFT, stage.weight, case.now, mirror=stage.mirror or 0)
+    text = f"stage {stage.name}: {_moving(status)} for {stage.duration}"
     return Outcome(_phase(status, Phase.PROGRESSING, "StageEntered", text), (), 0.0)
+
+
+def _moving(status: Status) -> str:
+    """What a stage's step does."""
+    if status.mirror:
+        return f"the canary is to get copies of {status.mirror}% of the requests, whose answers nobody sees,"
+    return f"moving to {status.weight}%"
 
 
 def _with_status(case: Case, status: Status) -> Case:
@@ -318,7 +325,7 @@ def _restoring(case: Case) -> tuple[Act, ...]:
         for each in case.seen.services
         if each.kept_template and not _gone(each) and _template(each) != each.original_template
     )
-    status = msgspec.structs.replace(case.status, weight=0, phase=Phase.ROLLING_BACK)
+    status = msgspec.structs.replace(case.status, weight=0, mirror=0, phase=Phase.ROLLING_BACK)
     return (*templates, *run.shifts(case.spec, status, case.seen))
 
 
@@ -343,7 +350,7 @@ def _on_its_way_back(case: Case, cause: str) -> Outcome | None:
         text = f"{wording.sentence(cause)} Rolling back: {waits}. It goes on by itself until control has everything"
     if waits and any(run.by_pods(each, case.status) for each in left):
         text += _room(case)
-    status = msgspec.structs.replace(case.status, weight=0, message=text)
+    status = msgspec.structs.replace(case.status, weight=0, mirror=0, message=text)
     return Outcome(status, acts, _SOON, case.status.summary)
 
 
@@ -398,7 +405,7 @@ def _refused(case: Case) -> Outcome:
     if not moved:
         text += "; no traffic has moved"
     status = _phase(case.status, Phase.PENDING, problem.reason, text)
-    status = msgspec.structs.replace(status, weight=0, stage="")
+    status = msgspec.structs.replace(status, weight=0, mirror=0, stage="")
     if not moved:
         return Outcome(status, (), _LATER, problem.message)
     # An earlier run may have left traffic away from control. When it is back, control's size is its owner's again.

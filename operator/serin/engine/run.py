@@ -114,7 +114,7 @@ def shifts(spec: Spec, status: Status, seen: Observation) -> tuple[Shift, ...]:
     """The acts that bring each service that isn't there yet to the status's weight."""
     urgent = status.phase is Phase.ROLLING_BACK and not seen.deleting
     return tuple(
-        Shift(service.name, status.weight, split_total(service, status), urgent)
+        Shift(service.name, status.weight, split_total(service, status), urgent, status.mirror)
         for service in spec.services
         if (each := seen.service(service.name)).control is not None
         if not each.control.deleting and not each.route.settled
@@ -131,11 +131,11 @@ def settled(seen: Observation) -> bool:
     return all(service.route.settled for service in seen.services)
 
 
-def begin_step(status: Status, action: str, weight: int, now: float) -> Status:
+def begin_step(status: Status, action: str, weight: int, now: float, *, mirror: int = 0) -> Status:
     """The intent of the next effect. Counting stops until it has been seen."""
     number = status.step.number + 1 if status.step is not None else 1
-    step = Step(number=number, action=action, weight=weight, started_at=timestamp(now))
-    return msgspec.structs.replace(status, step=step, weight=weight, counted_until="")
+    step = Step(number=number, action=action, weight=weight, mirror=mirror, started_at=timestamp(now))
+    return msgspec.structs.replace(status, step=step, weight=weight, mirror=mirror, counted_until="")
 
 
 def finish_step(spec: Spec, status: Status, seen: Observation, now: float) -> Status:

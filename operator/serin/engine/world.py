@@ -156,6 +156,8 @@ class World:
     _deployments: dict[str, _Pods] = field(init=False, default_factory=dict)
     _kept: dict[tuple[str, str], str] = field(init=False, default_factory=dict)
     """Templates that were kept, by run and service."""
+    copies: dict[str, int] = field(init=False, default_factory=dict)
+    """Percent of a service's requests of which its canary gets a copy."""
     _random: np.random.Generator = field(init=False)
     _users: GoalUsers = field(init=False)
     _staying: dict[str, Staying] = field(init=False, default_factory=dict)
@@ -221,6 +223,8 @@ class World:
         pair = self._pairs[act.service]
         if isinstance(act, Shift):
             self._shift(pair, act)
+            if not act.mirror or (pair.canary is not None and self._ready(pair.canary)):
+                self.copies[act.service] = act.mirror
         elif isinstance(act, EnsureCanary):
             name = f"{pair.control.name}-canary"
             self._deployments.setdefault(name, _Pods(name, "new", 0, made=True))
@@ -288,11 +292,11 @@ class World:
             self._scale(pair.canary, 0)
 
     def _shift(self, pair: _Pair, act: Shift) -> None:
-        control, canary = pods_for(act.weight, act.total)
+        control, canary = _sizes(act.weight, act.mirror, act.total)
         if pair.canary is None:
             self._scale(pair.control, control)
             return
-        grows, shrinks = (pair.canary, pair.control) if act.weight else (pair.control, pair.canary)
+        grows, shrinks = (pair.canary, pair.control) if act.weight or act.mirror else (pair.control, pair.canary)
         sizes = {id(pair.canary): canary, id(pair.control): control}
         if pair.control.replicas < control:
             grows, shrinks = pair.control, pair.canary
@@ -321,7 +325,7 @@ class World:
         known, seen = next((each for each in self.status.services if each.name == service.name), None), self._workload
         workloads = seen(pair.control), seen(pair.canary) if pair.canary is not None else None
         total = run.split_total(service, self.status) or record.size(known, *workloads, finalizer=self.finalizer)
-        control, canary = pods_for(self.status.weight, total)
+        control, canary = _sizes(self.status.weight, self.status.mirror, total)
         have = pair.canary.replicas if pair.canary is not None else 0
         ready = self._ready(pair.control) == control and (self._ready(pair.canary) if pair.canary else 0) == canary
         generation = pair.canary.generation if pair.canary is not None else 0
@@ -331,8 +335,10 @@ class World:
             canary=workloads[1],
             route=RouteReading(
                 weight=100 * self.share(service.name),
-                settled=ready and (pair.control.replicas, have) == (control, canary),
-                token=f"{pair.control.generation}/{generation}",
+                settled=ready
+                and (pair.control.replicas, have) == (control, canary)
+                and self.copies.get(service.name, 0) == self.status.mirror,
+                token=f"{pair.control.generation}/{generation}/{self.copies.get(service.name, 0)}",
             ),
             kept_template=pair.kept,
             original_template=pair.original,
@@ -376,8 +382,11 @@ class World:
         requests = int(self._random.poisson(self.traffic.rate * seconds))
         canary = int(self._random.binomial(requests, self.served(name)))
         new_control = pair.control.template == "new"
+        control = requests - canary
+        if (copies := self.copies.get(name, 0)) and pair.canary is not None and self._ready(pair.canary):
+            canary += int(self._random.binomial(control, copies / 100))
         return ServiceCounts(
-            control=self._variant(requests - canary, self._fault(name, at, new=new_control)),
+            control=self._variant(control, self._fault(name, at, new=new_control)),
             canary=self._variant(canary, self._fault(name, at, new=True)),
         )
 
@@ -398,3 +407,8 @@ class World:
         within = tuple(int(value) for value in np.cumsum(buckets)[:-1])
         errors = int(self._random.binomial(requests, min(1.0, share)))
         return VariantCounts(requests, errors, EDGES, within, requests)
+
+
+def _sizes(weight: int, mirror: int, total: int) -> tuple[int, int]:
+    """(control, canary) pods; one that gets copies has as many as for a share of that size, beside a whole control."""
+    return (total, math.ceil(mirror * total / 100)) if mirror else pods_for(weight, total)

@@ -118,10 +118,13 @@ class Kube:
         body: object,
         content_type: str = MERGE,
         subresource: str = "",
+        *,
+        trial: bool = False,
     ) -> dict[str, Any]:
-        """The object after the patch."""
+        """The object after the patch; with `trial` only what it would be."""
         path = _path(api_version, plural, namespace, name) + (f"/{subresource}" if subresource else "")
-        return self._call("PATCH", path, plural, body=body, content_type=content_type)
+        query = (("dryRun", "All"),) if trial else ()
+        return self._call("PATCH", path, plural, body=body, content_type=content_type, query=query)
 
     def delete(
         self, api_version: str, plural: str, namespace: str | None, name: str, *, uid: str | None = None

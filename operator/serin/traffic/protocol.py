@@ -13,8 +13,14 @@ from serin.engine.observation import Problem, RouteReading, Workload
 class Router(Protocol):
     """How the traffic of one service is split. All methods may block on the API server; none on Prometheus."""
 
-    def check(self, namespace: str, service: Service) -> tuple[Problem, ...]:
-        """What would keep this router from working, before any traffic moves."""
+    def check(self, namespace: str, service: Service, *, mirror: int = 0) -> tuple[Problem, ...]:
+        """What would keep this router from working, before any traffic moves.
+
+        Args:
+            namespace: of the experiment.
+            service: of the experiment.
+            mirror: percent of the requests that a stage will copy to the canary; 0 without such a stage.
+        """
 
     def read(
         self,
@@ -24,22 +30,23 @@ class Router(Protocol):
         *,
         weight: int,
         total: int,
+        mirror: int = 0,
         namespace: str = "",
     ) -> RouteReading:
-        """The split as it is now, judged against the intended `weight` (percent) of `total` pods.
+        """The split as it is now, judged against the intended `weight` and `mirror` (percent) of `total` pods.
 
         Pure for Replicas; a route is read by one call.
         """
 
-    def write(self, namespace: str, service: Service, *, weight: int, total: int) -> None:
-        """Goes one step towards `weight`; called at each look until `read` says settled. Compare-and-set, idempotent.
+    def write(self, namespace: str, service: Service, *, weight: int, total: int, mirror: int = 0) -> None:
+        """Goes one step towards `weight` and `mirror`, at each look until `read` says settled. Compare-and-set.
 
         Raises:
             serin.kube.errors.KubeError: the API server refused or did not answer; nothing is assumed about the effect.
         """
 
     def restore(self, namespace: str, service: Service, *, total: int) -> None:
-        """`write` with weight 0 for a rollback: whatever makes a planned return gentler must not delay this one."""
+        """`write` with weight and mirror 0 for a rollback: what makes a planned return gentler must not delay it."""
 
     def leads(self, namespace: str, service: Service) -> tuple[Lead, ...]:
         """Where the split leads to either variant; empty where pods are the split, and where there is no such route."""

@@ -118,14 +118,16 @@ class ReplicasRouter:
         *,
         weight: int,
         total: int,
+        mirror: int = 0,
         namespace: str = "",
     ) -> RouteReading:
         """See `serin.traffic.protocol.Router`; needs no call."""
-        del service, namespace
+        del service, mirror, namespace
         return read(control, canary, weight=weight, total=total)
 
-    def write(self, namespace: str, service: Service, *, weight: int, total: int) -> None:
-        """One step towards `weight`, on what the API server says now."""
+    def write(self, namespace: str, service: Service, *, weight: int, total: int, mirror: int = 0) -> None:
+        """One step towards `weight`, on what the API server says now. No spec has `mirror` here: pods copy nothing."""
+        del mirror
         self._step(self._pair(namespace, service), weight, total)
 
     def _pair(self, namespace: str, service: Service) -> dict[str, dict[str, Any] | None]:
@@ -163,8 +165,9 @@ class ReplicasRouter:
         del namespace, service
         return ()
 
-    def check(self, namespace: str, service: Service) -> tuple[Problem, ...]:
+    def check(self, namespace: str, service: Service, *, mirror: int = 0) -> tuple[Problem, ...]:
         """What keeps the ratio of pods from being the ratio of the traffic."""
+        del mirror
         objects, problems = workloads(self._deployments, namespace, service)
         if len(objects) < 2:  # noqa: PLR2004 - control and canary
             return tuple(problems)

@@ -12,6 +12,7 @@ from serin.kube.client import Kube
 from serin.kube.deployments import Deployments
 from serin.kube.errors import NotFound
 from serin.traffic.leads import leads_of
+from serin.traffic.mirrors import ours
 from serin.traffic.pointer import find
 from serin.traffic.presets import Address
 from serin.traffic.splits import Labels, Pair, Split, kind_of, pairs
@@ -113,7 +114,7 @@ def meant_by(address: Address, splits: tuple[Split, ...]) -> tuple[Split, ...]:
 
 def digest(route: dict[str, Any], rules: tuple[Pair, ...]) -> str:
     """Changes with anything in the rules, and with nothing else."""
-    part = [route["metadata"]["uid"], [find(route, each.split.scope) for each in rules]]
+    part = [route["metadata"]["uid"], [find(route, each.split.scope) for each in rules], sorted(ours(route))]
     return hashlib.sha256(json.dumps(part, sort_keys=True, default=str).encode()).hexdigest()[:12]
 
 

@@ -30,9 +30,9 @@ class Routers:
             "Weights": weights.router(kube),
         }
 
-    def check(self, namespace: str, service: Service) -> tuple[Problem, ...]:
+    def check(self, namespace: str, service: Service, *, mirror: int = 0) -> tuple[Problem, ...]:
         """By the service's router."""
-        return self._routers[service.traffic.type].check(namespace, service)
+        return self._routers[service.traffic.type].check(namespace, service, mirror=mirror)
 
     def read(
         self,
@@ -42,15 +42,17 @@ class Routers:
         *,
         weight: int,
         total: int,
+        mirror: int = 0,
         namespace: str = "",
     ) -> RouteReading:
         """By the service's router."""
         router = self._routers[service.traffic.type]
-        return router.read(service, control, canary, weight=weight, total=total, namespace=namespace)
+        wanted = {"weight": weight, "total": total, "mirror": mirror}
+        return router.read(service, control, canary, namespace=namespace, **wanted)
 
-    def write(self, namespace: str, service: Service, *, weight: int, total: int) -> None:
+    def write(self, namespace: str, service: Service, *, weight: int, total: int, mirror: int = 0) -> None:
         """By the service's router."""
-        self._routers[service.traffic.type].write(namespace, service, weight=weight, total=total)
+        self._routers[service.traffic.type].write(namespace, service, weight=weight, total=total, mirror=mirror)
 
     def restore(self, namespace: str, service: Service, *, total: int) -> None:
         """By the service's router."""

@@ -21,6 +21,9 @@ from serin.kube.deployments import Deployments, workload
 from serin.kube.errors import Conflict, Forbidden, Invalid
 from serin.traffic.approach import Numbers, following, waits
 from serin.traffic.conditions import reports, trouble
+from serin.traffic.memory import Memory
+from serin.traffic.mirror_problems import mirror_problems
+from serin.traffic.mirrors import changes, copied, mirrored
 from serin.traffic.presets import Address
 from serin.traffic.replicas import workloads
 from serin.traffic.route_problems import forbidden, is_mixed, kind, mixed, no_backends, pointed_problems
@@ -60,9 +63,7 @@ class RouteRouter:
         self._kube = kube
         self._deployments = Deployments(kube)
         self._source = RouteSource(kube, address, clock)
-        self._clock = clock
-        # What only this process knows: since when something is as it is. A new process waits once more, no more.
-        self._since: dict[tuple[str, str, str], tuple[str, float]] = {}
+        self._memory = Memory(clock)
 
     def read(
         self,
@@ -72,16 +73,18 @@ class RouteRouter:
         *,
         weight: int,
         total: int,
+        mirror: int = 0,
         namespace: str = "",
     ) -> RouteReading:
         """The split that the route says, in force or not; one call."""
         # Sizes may grow as they like; one that is too small is a change that has to be set right.
-        wants = total, pods_needed(weight, total)
+        busy = max(weight, mirror)
+        wants = total, pods_needed(busy, total)
         pods = "/".join(
             f"{each.uid[:8]}:{each.template_hash}{'<' * (each.replicas < want)}" if each else "-"
             for each, want in zip((control, canary), wants, strict=True)
         )
-        notes = missing_pods(control, canary, weight, total)
+        notes = missing_pods(control, canary, busy, total)
         try:
             address, route = self._source.find(namespace, service)
         except (Forbidden, Invalid) as error:
@@ -100,9 +103,12 @@ class RouteRouter:
             notes.insert(0, lag)
         if not all(each.written(weight) for each in rules):
             notes.insert(0, f"{address} gives the canary {percent(share)} and goes to {weight}%")
+        elif not all(mirrored(route, each, mirror) for each in rules):
+            copies = percent(max(copied(route, each) for each in rules))
+            notes.insert(0, f"{address} copies {copies} of the requests to the canary and goes to {mirror}%")
         elif not lag and (left_to := self._settles(namespace, service, route, token)) > 0:
             notes.insert(0, f"{address} is at {weight}%; its proxies get {math.ceil(left_to)}s to follow")
-        since = self._held(namespace, service, "lag", lag)
+        since = self._memory.held(namespace, service.name, "lag", lag)
         return RouteReading(
             weight=share,
             settled=not notes,
@@ -117,14 +123,14 @@ class RouteRouter:
     ) -> str:
         """Where pods are the split, one that dies takes its share with it; a route goes on leading users there."""
         dead = bool(share) and (canary is None or canary.ready == 0)
-        lasted = self._held(namespace, service, "dead", "dead" if dead else "")
+        lasted = self._memory.held(namespace, service.name, "dead", "dead" if dead else "")
         if lasted < _UNSERVED_FOR:
             return ""
         return f"the canary has had no ready pod for {lasted:.0f}s, and {address} gives it {percent(share)}"
 
-    def write(self, namespace: str, service: Service, *, weight: int, total: int) -> None:
+    def write(self, namespace: str, service: Service, *, weight: int, total: int, mirror: int = 0) -> None:
         """One step: pods that will be needed, then the numbers, then pods that are needed no more."""
-        self._step(namespace, service, weight, total, urgent=False)
+        self._step(namespace, service, weight, total, mirror=mirror)
 
     def restore(self, namespace: str, service: Service, *, total: int) -> None:
         """All traffic to control, with the first write."""
@@ -137,32 +143,56 @@ class RouteRouter:
         except (Forbidden, Invalid):
             return ()
 
-    def _step(self, namespace: str, service: Service, weight: int, total: int, *, urgent: bool) -> None:
-        names = service.control.deployment, canary_name(service)
+    def _step(
+        self, namespace: str, service: Service, weight: int, total: int, *, mirror: int = 0, urgent: bool = False
+    ) -> None:
+        names, needed = (service.control.deployment, canary_name(service)), pods_needed(max(weight, mirror), total)
         control, canary = (self._deployments.find(namespace, name) for name in names)
         seen = workload(control), workload(canary)
         if control is not None and (seen[0] or NOBODY).replicas < total:
             self._deployments.scale(control, total)
-        if canary is not None and weight and (seen[1] or NOBODY).replicas < pods_needed(weight, total):
-            self._deployments.scale(canary, pods_needed(weight, total))
+        if canary is not None and (seen[1] or NOBODY).replicas < needed:
+            self._deployments.scale(canary, needed)
         address, route = self._source.find(namespace, service)
         if address is not None and route is not None:
             rules = self._source.rules(namespace, service, address, route, fresh=True)[0]
-            if not all(each.written(weight) for each in rules):
-                known = self._is_known(namespace, service, route, rules, weight)
-                numbers = {
-                    each: following(each, weight, address.preset.finest, urgent=urgent)
-                    for each in rules
-                    if known or not waits(each, address.preset.finest, urgent=urgent)
-                }
-                if numbers and self._may_move(namespace, service, route, rules, seen, weight, total):
-                    self._set(namespace, address, route, numbers)
+            other = [each for each in rules if not mirrored(route, each, mirror)]
+            if other or not all(each.written(weight) for each in rules):
+                numbers = self._next(namespace, service, address, route, rules, weight, urgent=urgent)
+                if numbers and not self._may_move(namespace, service, route, rules, seen, weight, total):
+                    numbers = {}
+                # Copies end at once; before they begin the canary is as able to serve as for a share.
+                may = not mirror or self._can_carry(namespace, service, route, seen[1] or NOBODY, mirror, total)
+                if numbers or (other and may):
+                    self._set(namespace, address, route, numbers, changes(route, other, mirror) if may else [])
                 return
         at_rest = address is None or self._at_rest(namespace, service, address, route)
-        if weight == 0 and canary is not None and (seen[1] or NOBODY).replicas and at_rest:
+        if needed == 0 and canary is not None and (seen[1] or NOBODY).replicas and at_rest:
             self._deployments.scale(canary, 0)
 
-    def check(self, namespace: str, service: Service) -> tuple[Problem, ...]:
+    def _next(
+        self,
+        namespace: str,
+        service: Service,
+        address: Address,
+        route: dict[str, Any],
+        rules: tuple[Pair, ...],
+        weight: int,
+        *,
+        urgent: bool,
+    ) -> dict[Pair, Numbers]:
+        """The numbers that come next, of the rules that are not at the weight and need not wait."""
+        open_ones = [each for each in rules if not each.written(weight)]
+        if not open_ones:
+            return {}
+        known, finest = self._is_known(namespace, service, route, rules, weight), address.preset.finest
+        return {
+            each: following(each, weight, finest, urgent=urgent)
+            for each in open_ones
+            if known or not waits(each, finest, urgent=urgent)
+        }
+
+    def check(self, namespace: str, service: Service, *, mirror: int = 0) -> tuple[Problem, ...]:
         """What is wrong with the Deployments, the route, its rule or its Services, in sentences."""
         objects, problems = workloads(self._deployments, namespace, service)
         if len(objects) < 2:  # noqa: PLR2004 - control and canary
@@ -196,7 +226,7 @@ class RouteRouter:
         problems += [mixed(service, address, each) for each in found if is_mixed(each)]
         if found and (text := trouble(route)):
             problems.append(Problem("RouteNotFollowed", f"{service.name}: {text}"))
-        return tuple(problems)
+        return (*problems, *mirror_problems(self._kube, service, address, route, found, mirror))
 
     def _may_move(
         self,
@@ -212,28 +242,41 @@ class RouteRouter:
         control, canary = (each or NOBODY for each in seen)
         share = max((each.weight() or 0.0 for each in rules), default=0.0)
         if weight > share:
-            self._held(namespace, service, "back", "")
-            ready = canary.ready >= pods_needed(weight, total)
-            lasted = self._held(namespace, service, "ready", f"ready at {weight}%" if ready else "")
-            return ready and lasted >= _ENDPOINTS_FOLLOW and not trouble(route)
+            self._memory.held(namespace, service.name, "back", "")
+            return self._can_carry(namespace, service, route, canary, weight, total)
         # Control is whole, or has all but a trace already, or the canary can't carry what it has.
         if control.ready >= total or round(share) == 0 or canary.ready < max(1, pods_needed(round(share), total)):
-            self._held(namespace, service, "back", "")
+            self._memory.held(namespace, service.name, "back", "")
             return True
-        return self._held(namespace, service, "back", f"{weight}") >= _GOES_BACK_AFTER
+        return self._memory.held(namespace, service.name, "back", f"{weight}") >= _GOES_BACK_AFTER
+
+    def _can_carry(
+        self, namespace: str, service: Service, route: dict[str, Any], canary: Workload, busy: int, total: int
+    ) -> bool:
+        """Whether the canary's pods are ready for `busy` percent and known as such, and somebody follows the route."""
+        ready = canary.ready >= pods_needed(busy, total)
+        lasted = self._memory.held(namespace, service.name, "ready", f"ready at {busy}%" if ready else "")
+        return ready and lasted >= _ENDPOINTS_FOLLOW and not trouble(route)
 
     def _is_known(
         self, namespace: str, service: Service, route: dict[str, Any], rules: tuple[Pair, ...], weight: int
     ) -> bool:
         """Whether the proxies have had the present numbers for long enough; a way back waits for no dead controller."""
         present, quiet = digest(route, rules), _SETTLES if reports(route) else _SETTLES_UNSEEN
-        followed = self._held(namespace, service, "followed", "" if trouble(route) else present)
+        followed = self._memory.held(namespace, service.name, "followed", "" if trouble(route) else present)
         # By the numbers alone: whoever edits a rule again and again must not hold up a way back.
         numbers = [(each.canary.weight, each.control.weight) for each in rules]
-        written = self._held(namespace, service, "written", str(numbers))
+        written = self._memory.held(namespace, service.name, "written", str(numbers))
         return followed >= quiet or (weight == 0 and written >= _PATIENCE)
 
-    def _set(self, namespace: str, address: Address, route: dict[str, Any], numbers: dict[Pair, Numbers]) -> None:
+    def _set(
+        self,
+        namespace: str,
+        address: Address,
+        route: dict[str, Any],
+        numbers: dict[Pair, Numbers],
+        copies: list[dict[str, Any]],
+    ) -> None:
         wanted: dict[str, Any] = {}
         for each, (canary, control) in numbers.items():
             wanted[each.canary.path] = canary
@@ -242,13 +285,14 @@ class RouteRouter:
         if address.preset.encode is not None:
             wanted = address.preset.encode(route, wanted)
         meta = route["metadata"]
+        changed = [*({"op": "add", "path": at, "value": to} for at, to in wanted.items()), *copies]
         # The status moves resourceVersion with each report of a controller; the generation moves with the spec alone,
         # and so not with an annotation.
-        fence = "resourceVersion" if any(path.startswith("/metadata/") for path in wanted) else "generation"
+        fence = "resourceVersion" if any(each["path"].startswith("/metadata/") for each in changed) else "generation"
         patch = [{"op": "test", "path": f"/metadata/{name}", "value": meta[name]} for name in ("uid", fence)]
-        patch += [{"op": "add", "path": path, "value": value} for path, value in wanted.items()]
+        patch += changed
         weights = [f"{canary}/{control}" for canary, control in numbers.values()]
-        _log.info("weights", namespace=namespace, route=str(address), canary_control=weights)
+        _log.info("weights", namespace=namespace, route=str(address), canary_control=weights, mirrors=len(copies))
         preset = address.preset
         try:
             self._kube.patch(preset.api_version, preset.plural, namespace, address.name, patch, JSON_PATCH)
@@ -267,22 +311,11 @@ class RouteRouter:
         if not rules:
             return not left
         # `read` marks the moment from which the route was seen at 0 and followed.
-        marked = self._since.get((namespace, service.name, "settles"), ("", self._clock()))
+        marked, lasted = self._memory.last(namespace, service.name, "settles")
         quiet = _SETTLES if reports(route) else _SETTLES_UNSEEN
-        return not trouble(route) and marked[0].startswith(digest(route, rules)) and self._clock() - marked[1] >= quiet
+        return not trouble(route) and marked.startswith(digest(route, rules)) and lasted >= quiet
 
     def _settles(self, namespace: str, service: Service, route: dict[str, Any], token: str) -> float:
         """Seconds that the proxies still get."""
         quiet = _SETTLES if reports(route) else _SETTLES_UNSEEN
-        return quiet - self._held(namespace, service, "settles", token)
-
-    def _held(self, namespace: str, service: Service, what: str, value: str) -> float:
-        """Seconds for which `value` has been the same; an empty one begins nothing."""
-        key, now = (namespace, service.name, what), self._clock()
-        if not value:
-            self._since.pop(key, None)
-            return 0.0
-        known = self._since.get(key)
-        if known is None or known[0] != value:
-            self._since[key] = known = (value, now)
-        return now - known[1]
+        return quiet - self._memory.held(namespace, service.name, "settles", token)

@@ -8,6 +8,9 @@ import pytest
 from serin.api.spec import DEFAULT_STAGES, InvalidSpecError, canary_name, parse_spec, spec_to_json
 
 SERVICE = {"name": "a", "control": {"deployment": "a"}, "canary": {"deployment": "b"}}
+ROUTED = {**SERVICE, "traffic": {"type": "HTTPRoute", "httpRoute": {"name": "r"}}}
+MIRROR = {"name": "copies", "mirror": 100, "duration": "1h"}
+SHARE = {"name": "share", "weight": 5, "duration": "1h"}
 
 
 def test_the_shortest_spec() -> None:
@@ -42,6 +45,21 @@ def test_the_canary_is_called_after_control_when_serin_makes_it() -> None:
             {"services": [SERVICE], "stages": [{"name": "x", "weight": 5, "duration": "1y"}]},
             "duration",
             "write it like",
+        ),
+        (
+            {"services": [SERVICE], "stages": [{"name": "x", "duration": "1h"}]},
+            "stages[0]",
+            "write weight: 1 to 100 for a share of the traffic, or mirror: 1 to 100",
+        ),
+        ({"services": [ROUTED], "stages": [MIRROR | {"weight": 5}, SHARE]}, "stages[0]", "and not both"),
+        ({"services": [ROUTED], "stages": [MIRROR | {"minSamples": 5}, SHARE]}, "stages[0]", "leave it out"),
+        ({"services": [ROUTED], "stages": [SHARE, MIRROR]}, "stage copies", "for the first stage"),
+        ({"services": [ROUTED], "stages": [MIRROR]}, "stage copies", "before one with a weight"),
+        ({"services": [SERVICE], "stages": [MIRROR, SHARE]}, "stage copies", "needs traffic.type HTTPRoute"),
+        (
+            {"services": [ROUTED], "stages": [MIRROR, SHARE], "metrics": {"preset": "Istio"}},
+            "stage copies",
+            "write preset: Http",
         ),
         ({"services": [SERVICE], "promotion": {"bake": 60}}, "bake", "needs a unit"),
         ({"services": [SERVICE], "promotion": {"approval": "Perhaps"}}, "spec.promotion.approval", "Perhaps"),

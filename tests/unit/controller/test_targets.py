@@ -109,7 +109,7 @@ class Router:
         self.calls.append("read")
         return RouteReading(0.0, settled=True, token="t")  # noqa: S106 - of a split
 
-    def check(self, *_: object) -> tuple[Problem, ...]:
+    def check(self, *_: object, **__: object) -> tuple[Problem, ...]:
         """Return a problem, so that nothing else is asked."""
         self.calls.append("check")
         return (Problem("RouteNotFound", "no route"),)

@@ -30,7 +30,7 @@ from serin.engine.decision import (
 )
 from serin.engine.observation import LookResult, MeasurementFailure, Observation, Unmeasured
 from serin.engine.world import Fault, World
-from tests.unit.engine.worlds import SERVICES, spec
+from tests.unit.engine.worlds import MIRROR, ROUTED, SERVICES, STAGES, spec
 
 _BACK: Final = frozenset({Phase.ROLLING_BACK, Phase.ROLLED_BACK, Phase.FAILED})
 _SIZE: Final = 20
@@ -61,7 +61,7 @@ class Interleavings(RuleBasedStateMachine):
         self.retries = 0
 
     @initialize(
-        services=st.sampled_from([SERVICES, [SERVICES[0], _PATCH], [_ROUTED, SERVICES[1]]]),
+        services=st.sampled_from([SERVICES, [SERVICES[0], _PATCH], [_ROUTED, SERVICES[1]], ROUTED]),
         approval=st.sampled_from(["Automatic", "Automatic", "Manual"]),
         mode=st.sampled_from(["Template", "Template", "TrafficOnly"]),
         bake=st.sampled_from(["0s", "1m", "5m"]),
@@ -72,7 +72,9 @@ class Interleavings(RuleBasedStateMachine):
     )
     def begin(self, services: list[Any], approval: str, mode: str, bake: str, fault: Fault | None, seed: int) -> None:
         """Any kind of experiment."""
-        wanted = spec(services=services, promotion={"approval": approval, "mode": mode, "bake": bake})
+        stages = [MIRROR, *STAGES] if services is ROUTED else STAGES
+        promotion = {"approval": approval, "mode": mode, "bake": bake}
+        wanted = spec(services=services, stages=stages, promotion=promotion)
         self.world = World(wanted, faults=(fault,) if fault else (), seed=seed, replicas=_SIZE)
 
     @property
@@ -227,7 +229,8 @@ class Interleavings(RuleBasedStateMachine):
                 assert self.world._pairs[act.service].kept, "nothing is replaced that was not kept"
             if isinstance(act, Shift):
                 assert act.total == _SIZE
-                assert act.weight == decision.status.weight
+                assert (act.weight, act.mirror) == (decision.status.weight, decision.status.mirror)
+                assert not (act.weight and act.mirror), "copies come before any share"
 
     def _readable(self, status: Status) -> None:
         assert parse_status(status_to_json(status)) == status
@@ -279,6 +282,7 @@ class Interleavings(RuleBasedStateMachine):
             self.world.now += max(0.5, min(decision.wake_after, 10.0))
         status = self.world.status
         assert self.gone or status.phase in TERMINAL, status.message
+        assert not any(self.world.copies.values()), "nobody copies requests to a canary that is over"
         if status.phase is Phase.SUCCEEDED and not self.world.deleting:
             return
         for name, pair in self.world._pairs.items():

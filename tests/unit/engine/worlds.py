@@ -16,6 +16,10 @@ STAGES: list[dict[str, Any]] = [
     {"name": "canary", "weight": 10, "duration": "2m"},
     {"name": "ab", "weight": 50, "duration": "2m"},
 ]
+ROUTED: list[dict[str, Any]] = [
+    {**each, "traffic": {"type": "HTTPRoute", "httpRoute": {"name": each["name"]}}} for each in SERVICES
+]
+MIRROR: dict[str, Any] = {"name": "mirror", "mirror": 50, "duration": "2m"}
 
 
 def spec(**changes: Any) -> Spec:

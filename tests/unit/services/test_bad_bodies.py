@@ -50,7 +50,7 @@ async def test_a_body_of_many_wrong_fields_has_a_short_answer(recommendation: An
     assert len(response.content) < 8_000
 
 
-@settings(max_examples=20, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=20, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(body=st.binary(max_size=200))
 async def test_no_bytes_are_an_error_of_the_server(recommendation: Any, body: bytes) -> None:
     """Random bytes are bad input."""

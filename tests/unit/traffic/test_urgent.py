@@ -58,10 +58,10 @@ class Noted:
     def __init__(self) -> None:
         self.asked: list[tuple[str, int]] = []
 
-    def write(self, namespace: str, service: Service, *, weight: int, total: int) -> None:
+    def write(self, namespace: str, service: Service, *, weight: int, total: int, mirror: int) -> None:
         """Note a planned change."""
         del namespace, service, total
-        self.asked.append(("write", weight))
+        self.asked.append(("write", weight or mirror))
 
     def restore(self, namespace: str, service: Service, *, total: int) -> None:
         """Note a rollback."""
@@ -77,3 +77,11 @@ def test_what_hurries_is_asked_for_as_a_rollback(urgent: bool, verb: str) -> Non
     obj = {"metadata": {"namespace": "shop", "name": "try"}}
     actor.do(Shift("a", 0, 4, urgent), obj, world().spec, "run")
     assert router.asked == [(verb, 0)]
+
+
+def test_copies_are_asked_of_the_router() -> None:
+    """A shift to copies has no weight, and is in no hurry."""
+    router = cast("Any", Noted())
+    obj = {"metadata": {"namespace": "shop", "name": "try"}}
+    Actor(cast("Any", None), cast("Any", None), router).do(Shift("a", 0, 4, mirror=70), obj, world().spec, "run")
+    assert router.asked == [("write", 70)]

@@ -58,7 +58,7 @@ class Schedule:
 
 def judged_stage(spec: Spec) -> Stage | None:
     """The stage in which goals are judged: the one with `minSamples`, else the last one in which control serves too."""
-    both = [stage for stage in spec.stages if stage.weight < 100]  # noqa: PLR2004 - percent
+    both = [stage for stage in spec.stages if 0 < stage.weight < 100]  # noqa: PLR2004 - percent
     sampled = [stage for stage in both if stage.min_samples is not None]
     return next(iter((sampled or both)[::-1]), None)
 
