@@ -13,6 +13,7 @@ from serin_services.assignment import Assignment
 from serin_services.background import Background
 from serin_services.caches import CLEAN_SECONDS, Caches
 from serin_services.context import ContextMiddleware, Identity
+from serin_services.copies import CopiesMiddleware
 from serin_services.deadline import DeadlineMiddleware
 from serin_services.lifecycle import Lifecycle
 from serin_services.metrics import HttpMetrics, MetricsMiddleware
@@ -57,6 +58,7 @@ def build(
         Middleware(
             ContextMiddleware, routes, lifecycle, Identity(settings.variant, settings.engine, settings.log_salt)
         ),
+        Middleware(CopiesMiddleware),
         Middleware(MetricsMiddleware, metrics),
         Middleware(AdmissionMiddleware, settings.max_inflight, settings.max_body_bytes, metrics),
         Middleware(DeadlineMiddleware, settings.timeout),

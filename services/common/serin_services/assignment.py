@@ -11,6 +11,8 @@ from typing import Final
 import xxhash
 from prometheus_client import CollectorRegistry, Counter
 
+from serin_services.copies import is_copy
+
 BUCKETS: Final = 100
 USER_HEADER: Final = "x-user-id"
 """What the gateway hashes."""
@@ -42,12 +44,14 @@ class Served:
 
     variant: str
     bucket: int
+    copy: bool = False
+    """A copy of a request: nobody gets the answer, so nothing is noted."""
 
 
 class Assignment:
     """Compares what served with what should have.
 
-    Exports `serin_assignments_total{agreed}` (yes, no, unknown: the gateway said nothing) and
+    Exports `serin_assignments_total{agreed}` (yes, no, unknown: the gateway said nothing; copy: it was none) and
     `serin_assignment_disagreements_total{kind}`: `variant` (the gateway chose another variant than this process is),
     `bucket` (the canary's share does not hold this user, or control's does not), `user` (the gateway hashed another
     user than the one that the request is about).
@@ -70,7 +74,7 @@ class Assignment:
         self._disagreements = Counter(
             "serin_assignment_disagreements_total", "Requests in the wrong place.", ("kind",), registry=registry
         )
-        for agreed in ("yes", "no", "unknown"):
+        for agreed in ("yes", "no", "unknown", "copy"):
             self._assignments.labels(agreed)
         for kind in _KINDS:
             self._disagreements.labels(kind)
@@ -84,6 +88,9 @@ class Assignment:
         """
         hashed = headers.get(USER_HEADER)
         number = bucket(user_id, headers.get(self._salt_header, ""))
+        if is_copy(headers):  # with the headers of the request that went to control
+            self._assignments.labels("copy").inc()
+            return Served(self._variant, number, copy=True)
         chosen, weight = headers.get(VARIANT_HEADER), _percent(headers.get(WEIGHT_HEADER))
         wrong = {
             "variant": chosen is not None and chosen != self._variant,

@@ -24,12 +24,14 @@ A = TypeVar("A", bound=BaseModel)
 KEEP_SECONDS: Final = 86400.0
 """How long an answer is kept: a client that retries later than that has given up long ago."""
 REPLAYED_HEADER: Final = "idempotency-replayed"
+IDEMPOTENCY_KEY: Final = "Idempotency-Key"
+"""The header; whatever takes it writes."""
 _SCOPE_LENGTH: Final = 160
 
 IdempotencyKey = Annotated[
     str | None,
     Header(
-        alias="Idempotency-Key",
+        alias=IDEMPOTENCY_KEY,
         min_length=1,
         max_length=128,
         pattern=r"^[!-~]+$",

@@ -11,6 +11,8 @@ from fastapi import APIRouter
 from fastapi.routing import APIRoute
 from starlette.types import Scope
 
+from serin_services.idempotency import IDEMPOTENCY_KEY
+
 UNMATCHED = "unmatched"
 """Template of a request that no route answers."""
 
@@ -26,12 +28,14 @@ class MatchedRoute:
         method: HTTP method, or `OTHER` (a client may send any word; labels must stay few).
         counted: Whether users wait for it: probes and scrapes are not, they would dilute the error rate.
         statuses: Documented status codes.
+        writes: Whether it writes what users do: such a route takes an Idempotency-Key.
     """
 
     template: str
     method: str
     counted: bool
     statuses: tuple[int, ...] = ()
+    writes: bool = False
 
 
 class RouteTable:
@@ -74,4 +78,5 @@ class RouteTable:
 def _describe(route: APIRoute, method: str, counted: bool) -> MatchedRoute:
     documented = {int(code) for code in route.responses if str(code).isdigit()}
     statuses = tuple(sorted({route.status_code or 200, 500, *documented}))
-    return MatchedRoute(route.path, method, counted, statuses)
+    writes = any(each.alias == IDEMPOTENCY_KEY for each in route.dependant.header_params)
+    return MatchedRoute(route.path, method, counted, statuses, writes)

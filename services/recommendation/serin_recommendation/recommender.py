@@ -85,6 +85,8 @@ class Recommender:
         profile = await self.profiles.get_or_load(question.user_id, lambda: self._load(question.user_id))
         ranking = await self._rank(question, profile, engine)
         recommendation_id = uuid.uuid4().hex
+        if served.copy:
+            return recommendation_id, ranking
         self._served.add(
             ServedRow(
                 recommendation_id,
