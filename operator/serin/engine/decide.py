@@ -159,6 +159,8 @@ def _sizes(spec: Spec, status: Status, seen: Observation, names: list[str]) -> s
             wanted = pods_for(status.weight, run.split_total(spec.service(each.name), status))
             sizes = [0 if one is None else one.replicas for one in (each.control, each.canary)]
             text = f"control had {sizes[0]} pods and the canary {sizes[1]}, wanted are {wanted[0]} and {wanted[1]}"
+        elif status.mirror:
+            text = f"wanted are copies of {status.mirror}% of the requests, and no share"
         elif each.route.weight is None:
             text = "the canary's share could not be told"
         else:

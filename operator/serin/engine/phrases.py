@@ -11,7 +11,9 @@ _A_WHILE: Final = 600.0
 
 
 def where(case: Case) -> str:
-    """The weight; in the bake there is no split."""
+    """The weight, or what is copied; in the bake there is no split."""
+    if case.status.mirror:
+        return f"while it gets copies of {case.status.mirror}% of the requests"
     return "in the bake" if case.position is Phase.BAKING else f"at {case.status.weight}%"
 
 

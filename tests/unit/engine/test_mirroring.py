@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import msgspec
 import pytest
 
 from serin.api.status import Phase
@@ -63,6 +64,26 @@ def test_counts_are_of_copies_for_the_canary_and_of_all_requests_for_control() -
     found = copied.status.services[0].guardrails[0]
     assert found.control_requests > 1000
     assert found.canary_requests / found.control_requests == pytest.approx(0.5, abs=0.05)
+
+
+def test_a_pause_says_that_requests_are_copied() -> None:
+    """The weight alone would say that the canary has nothing to do."""
+    copied = world()
+    reach(copied, Phase.PROGRESSING, "mirror")
+    copied.spec = msgspec.structs.replace(copied.spec, paused=True)
+    assert copied.look().status.phase is Phase.PAUSED
+    assert "paused while it gets copies of 50% of the requests" in copied.status.message
+
+
+def test_who_changes_the_copies_is_told_what_is_wanted() -> None:
+    """Somebody takes the filter away: it is set again, and the message does not speak of a share."""
+    copied = world()
+    reach(copied, Phase.PROGRESSING, "mirror")
+    copied.copies["recommendation"] = 0
+    copied.look()
+    assert copied.status.transitions[-1].reason == "SplitChanged"
+    assert "wanted are copies of 50% of the requests" in copied.status.transitions[-1].message
+    assert run(copied).phase is Phase.SUCCEEDED
 
 
 def test_goals_are_not_judged_on_copies() -> None:
