@@ -24,7 +24,9 @@ def stage_time(case: Case) -> Finding | None:
     counted = wording.unix(case.status.counted_until) or case.now
     ends = max(case.now, counted + left + case.spec.analysis.interval.seconds / 2)
     begins = f", counted from {wording.clock(counted, case.now)} on" if counted > case.now else ""
-    whose, inside = ("requests", "the bake") if case.position is Phase.BAKING else ("canary requests", "this stage")
+    whose, inside = "copied requests" if case.status.mirror else "canary requests", "this stage"
+    if case.position is Phase.BAKING:
+        whose, inside = "requests", "the bake"
     had = sum(samples(case.status.checkpoint, service.name)[1] for service in case.spec.services)
     text = (
         f"until {wording.clock(ends, case.now)} ({wording.length(ends - case.now)} left{begins});"

@@ -61,6 +61,7 @@ def test_counts_are_of_copies_for_the_canary_and_of_all_requests_for_control() -
     copied = world()
     for _ in copied.run(60.0 * 2):
         pass
+    assert "copied requests in this stage" in copied.status.message
     found = copied.status.services[0].guardrails[0]
     assert found.control_requests > 1000
     assert found.canary_requests / found.control_requests == pytest.approx(0.5, abs=0.05)
