@@ -51,7 +51,7 @@ class Routed:
     def __init__(self, kube: Kube, namespace: str, asked: Service, *, deployments: bool = True) -> None:
         self.kube, self.namespace, self.service = kube, namespace, asked
         self.clock = Clock()
-        self._goal: tuple[int, int] | None = None
+        self._goal: tuple[int, int | None] | None = None
         address = httproute.address if asked.traffic.type == "HTTPRoute" else weights.Addresses(kube)
         self.router = RouteRouter(kube, address, self.clock)
         self._deployments = Deployments(kube)
@@ -67,22 +67,23 @@ class Routed:
             spec = {"selector": labels, "ports": [{"port": 80}]}
             kube.create("v1", "services", namespace, {"metadata": {"name": name}, "spec": spec})
 
-    def read(self, weight: int, *, mirror: int = 0, after: float = 0.0) -> RouteReading:
+    def read(self, weight: int, *, mirror: int | None = None, after: float = 0.0) -> RouteReading:
         """Return the split, as a look sees it that comes `after` seconds later."""
         self.clock.now += after
         names = self.service.control.deployment, self.service.canary.deployment or ""
         control, canary = (workload(self._deployments.find(self.namespace, name)) for name in names)
-        wanted = {"weight": weight, "total": TOTAL, "mirror": mirror}
-        return self.router.read(self.service, control, canary, namespace=self.namespace, **wanted)
+        return self.router.read(
+            self.service, control, canary, weight=weight, total=TOTAL, mirror=mirror, namespace=self.namespace
+        )
 
-    def write(self, weight: int, *, mirror: int = 0) -> None:
+    def write(self, weight: int, *, mirror: int | None = None) -> None:
         """Go one step."""
         self._goal = weight, mirror
         self.router.write(self.namespace, self.service, weight=weight, total=TOTAL, mirror=mirror)
 
-    def restore(self) -> None:
-        """Go one step of a rollback."""
-        self.router.restore(self.namespace, self.service, total=TOTAL)
+    def restore(self, *, mirror: int | None = None) -> None:
+        """Go one step of a rollback; `mirror` is 0 for a run that has copied."""
+        self.router.restore(self.namespace, self.service, total=TOTAL, mirror=mirror)
 
     def ready(self) -> None:
         """Let all pods become ready."""
@@ -128,7 +129,7 @@ class Routed:
         """Return the weights of a rule."""
         return [each["weight"] for each in self.route(name)["spec"]["rules"][rule]["backendRefs"]]
 
-    def bring(self, weight: int, name: str = "shop", *, mirror: int = 0) -> RouteReading:
+    def bring(self, weight: int, name: str = "shop", *, mirror: int | None = None) -> RouteReading:
         """Drive to a weight as the operator does, look by look, with a controller that follows; the last reading."""
         for _ in range(20):
             if (found := self.read(weight, mirror=mirror, after=1.0)).settled:

@@ -59,7 +59,7 @@ def test_copies_begin_when_the_canary_can_answer_them(kube: Kube, namespace: str
     seen = shop.read(0, mirror=25)
     assert "copies 0% of the requests to the canary and goes to 25%" in seen.note
     shop.write(0, mirror=25)
-    assert (filters(shop), mark(shop)) == ([to_canary(percent=25)], "shop-next")
+    assert (filters(shop), mark(shop)) == ([to_canary(percent=25)], "shop-next=shop-next")
     assert shop.weights() == [0, 100]
     assert not shop.read(0, mirror=25).settled, "nobody follows yet"
     assert shop.bring(0, mirror=25).settled
@@ -110,6 +110,65 @@ def test_a_new_process_knows_its_filters(kube: Kube, namespace: str) -> None:
     assert filters(shop) == []
 
 
+def test_copies_end_without_their_mark(kube: Kube, namespace: str) -> None:
+    """Somebody removed the annotation in the middle: the run knows that it has copied, and leaves nothing behind."""
+    shop = routed(kube, namespace)
+    shop.bring(0, mirror=100)
+    shop.edit({"metadata": {"annotations": {MIRROR: None}}})
+    assert not shop.read(0, mirror=100).settled
+    assert not shop.read(0, mirror=0).settled
+    shop.restore(mirror=0)
+    assert filters(shop) == []
+
+
+def test_a_rule_that_is_no_pair_any_more_is_cleaned(kube: Kube, namespace: str) -> None:
+    """Somebody took the canary's backend out of it: a stage holds, and a rollback does not end before it is clean."""
+    shop = routed(kube, namespace)
+    shop.bring(0, mirror=100)
+    rest = {"backendRefs": [backend("shop", 100)], "filters": [to_canary()]}
+    shop.edit({"spec": {"rules": [rest]}})
+    shop.follow()
+    assert "correct the route" in shop.read(0, mirror=100).trouble
+    assert not shop.read(0, mirror=0).settled
+    shop.restore(mirror=0)
+    assert (filters(shop), mark(shop)) == ([], None)
+
+
+def test_a_route_that_is_gone_copies_nothing(kube: Kube, namespace: str) -> None:
+    """In a stage of copies that is trouble, though no user is led anywhere; in a rollback there is nothing to do."""
+    shop = routed(kube, namespace)
+    shop.bring(0, mirror=100)
+    kube.delete(GATEWAY, "httproutes", namespace, "shop")
+    assert "is gone: create it again" in shop.read(0, mirror=100).trouble
+    assert "is gone" not in shop.read(0, mirror=0).note
+
+
+def test_a_dead_canary_is_noticed_under_copies(kube: Kube, namespace: str) -> None:
+    """For 15 s without a ready pod, as with a share."""
+    shop = routed(kube, namespace)
+    shop.bring(0, mirror=100)
+    kube.patch("apps/v1", "deployments", namespace, "shop-next", {"status": {"readyReplicas": 0}}, subresource="status")
+    assert shop.read(0, mirror=100).unserved == ""
+    assert "copies 100% of the requests to it" in shop.read(0, mirror=100, after=16.0).unserved
+
+
+def test_somebody_who_copies_later_is_noticed(kube: Kube, namespace: str) -> None:
+    """In a run that copies nothing its counts would be wrong: trouble in a stage, and no matter in a rollback."""
+    shop = routed(kube, namespace)
+    shop.bring(25)
+    shop.edit(
+        {
+            "spec": {
+                "rules": [rule(to_canary(percent=5)) | {"backendRefs": shop.route()["spec"]["rules"][0]["backendRefs"]}]
+            }
+        }
+    )
+    shop.follow()
+    shop.read(25)
+    assert "is not Serin's" in shop.read(25, after=60.0).trouble
+    assert "is not Serin's" not in shop.read(0, after=60.0).note
+
+
 def test_whoever_edits_the_filters_is_noticed(kube: Kube, namespace: str) -> None:
     """A filter that is taken away, or made smaller, changes the token, and is set again."""
     shop = routed(kube, namespace)
@@ -144,7 +203,7 @@ def test_a_write_on_a_stale_route_is_refused(kube: Kube, namespace: str, monkeyp
     assert filters(shop) == []
     shop.write(0, mirror=100)
     assert filters(shop) == [to_canary()]
-    assert shop.route()["metadata"]["annotations"] == {"owner": "somebody", MIRROR: "shop-next"}
+    assert shop.route()["metadata"]["annotations"] == {"owner": "somebody", MIRROR: "shop-next=shop-next"}
 
 
 def gateway(kube: Kube, namespace: str, features: list[str] | None) -> None:

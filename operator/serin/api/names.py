@@ -16,7 +16,7 @@ APPROVE: Final = "serin.dev/approve"
 RETRY: Final = "serin.dev/retry"
 
 MIRROR: Final = "serin.dev/mirror"
-"""On a route: the Services, with commas between, to which Serin has it copy requests."""
+"""On a route: `canary Deployment=Service`, with commas between, for each Service to which Serin copies."""
 
 VARIANT_LABEL: Final = "serin.dev/variant"
 """On pods: `control` or `canary`. Prometheus turns it into the label `variant`."""

@@ -234,27 +234,6 @@ class Spec(_Struct, frozen=True):
     paused: bool = False
     abort: bool = False
 
-    def __post_init__(self) -> None:
-        """Refuses what the API server refuses of mirroring, for files that it never sees."""
-        for at, stage in enumerate(self.stages):
-            if stage.mirror is not None:
-                self._mirrors(at, stage.name)
-
-    def _mirrors(self, at: int, name: str) -> None:
-        if at or len(self.stages) == 1:
-            raise ValueError(f"stage {name}: mirror is for the first stage, before one with a weight")
-        for service in self.services:
-            if service.traffic.type != "HTTPRoute":
-                raise ValueError(
-                    f"stage {name}: mirror needs traffic.type HTTPRoute, and that of {service.name} is"
-                    f" {service.traffic.type}: split by an HTTPRoute, or leave that stage out"
-                )
-            if (preset := (service.metrics or self.metrics).preset) != "Http":
-                raise ValueError(
-                    f"stage {name}: mirror needs metrics.preset Http, for only the canary itself counts copies, and"
-                    f" that of {service.name} is {preset}: write preset: Http, or leave that stage out"
-                )
-
     def service(self, name: str) -> Service:
         """The service called `name`.
 
@@ -287,9 +266,34 @@ def parse_spec(spec: object) -> Spec:
         InvalidSpecError: with the path of the field and what is wrong with it.
     """
     try:
-        return msgspec.convert(spec, Spec, dec_hook=decode_unit)
+        found = msgspec.convert(spec, Spec, dec_hook=decode_unit)
+        _check_mirror(found)
     except (msgspec.ValidationError, ValueError) as error:
         raise InvalidSpecError(_sentence(str(error)), _legible(spec)) from None
+    return found
+
+
+def _check_mirror(spec: Spec) -> None:
+    """Refuses what the API server refuses of mirroring, for files that it never sees.
+
+    Not in `Spec` itself: what undoes an earlier run is a mixture of two specs, and must always exist.
+    """
+    for at, stage in enumerate(spec.stages):
+        if stage.mirror is None:
+            continue
+        if at or len(spec.stages) == 1:
+            raise ValueError(f"stage {stage.name}: mirror is for the first stage, before one with a weight")
+        for service in spec.services:
+            if service.traffic.type != "HTTPRoute":
+                raise ValueError(
+                    f"stage {stage.name}: mirror needs traffic.type HTTPRoute, and that of {service.name} is"
+                    f" {service.traffic.type}: split by an HTTPRoute, or leave that stage out"
+                )
+            if (preset := (service.metrics or spec.metrics).preset) != "Http":
+                raise ValueError(
+                    f"stage {stage.name}: mirror needs metrics.preset Http, for only the canary itself counts copies,"
+                    f" and that of {service.name} is {preset}: write preset: Http, or leave that stage out"
+                )
 
 
 class _Named(msgspec.Struct, frozen=True):

@@ -148,6 +148,8 @@ class ServiceStatus(_Struct, frozen=True):
     """How the run splits traffic, as in `spec`; empty for Replicas, whose Deployments say it all."""
     replicas: int = 0
     """Control's size before the run, which it gets back."""
+    copied: bool = False
+    """Whether the run may have had requests copied to the canary: nothing of that may be left behind."""
     control_template: str = ""
     """Hash of control's pod template, to notice that somebody else rolled it."""
     route_token: str = ""

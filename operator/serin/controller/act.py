@@ -59,7 +59,7 @@ class Actor:
             raise ValueError(f"{act} needs a spec")
         service = spec.service(act.service)
         if isinstance(act, Shift) and act.urgent:
-            self.router.restore(meta["namespace"], service, total=act.total)
+            self.router.restore(meta["namespace"], service, total=act.total, mirror=act.mirror)
         elif isinstance(act, Shift):
             self.router.write(meta["namespace"], service, weight=act.weight, total=act.total, mirror=act.mirror)
         elif isinstance(act, EnsureCanary):

@@ -146,7 +146,7 @@ class Observer:
                 *workloads,
                 weight=status.weight,
                 total=total,
-                mirror=status.mirror,
+                mirror=run.copies(status, service.name),
                 namespace=namespace,
             )
             route = read() if service.traffic.type in READS_WITHOUT_A_CALL else await self._call(read)

@@ -127,7 +127,10 @@ def _outline(status: Status) -> tuple[object, ...]:
         status.restored_at,
         bool(status.counted_until),
         tuple((c.type, c.status, c.reason) for c in status.conditions),
-        tuple((s.name, s.weight, s.observed_weight, s.ready, s.replicas, s.control_template) for s in status.services),
+        tuple(
+            (s.name, s.weight, s.observed_weight, s.ready, s.replicas, s.copied, s.control_template)
+            for s in status.services
+        ),
         tuple((g.name, g.verdict, g.looks, bool(g.note)) for g in status.goals),
         len(status.transitions),
     )

@@ -36,8 +36,8 @@ class Shift:
     total: int
     urgent: bool = False
     """A rollback: users leave the canary with the first write."""
-    mirror: int = 0
-    """Percent of the requests of which the canary gets a copy."""
+    mirror: int | None = None
+    """Percent of the requests of which the canary gets a copy; None where the run has copied nothing."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -188,7 +188,9 @@ def without_samples(checkpoint: dict[str, str]) -> dict[str, str]:
 
 
 def _alpha(spec: Spec) -> float:
-    return spec.analysis.alpha / (len(spec.services) * len(guardrail_names(spec)) + len(spec.goals))
+    """Of each test. Copies are judged by tests of their own, which end with them."""
+    rounds = 2 if any(stage.mirror for stage in spec.stages) else 1
+    return spec.analysis.alpha / (rounds * len(spec.services) * len(guardrail_names(spec)) + len(spec.goals))
 
 
 def _stages(spec: Spec) -> tuple[float, ...]:

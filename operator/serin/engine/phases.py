@@ -24,6 +24,7 @@ from serin.engine.decision import (
     RestoreTemplate,
 )
 from serin.engine.evidence import without_samples
+from serin.engine.history import histories
 from serin.engine.holds import HOLDS, route_not_followed
 from serin.engine.observation import ServiceObservation
 from serin.engine.phrases import lately, resume, watched
@@ -254,12 +255,20 @@ def deleting(case: Case) -> Outcome:
 
 def enter_stage(case: Case, status: Status, stage: Stage) -> Outcome:
     """The intent of a stage's weight; it is acted on at the next look, after it has been written."""
+    # What copies have shown is not what users will meet: a first share is judged by its own requests alone.
+    anew = bool(status.mirror)
     status = msgspec.structs.replace(
         status,
         stage=stage.name,
         stage_seconds=0.0,
         stage_started_at=timestamp(case.now),
-        checkpoint=without_samples(status.checkpoint),
+        checkpoint=histories(status.checkpoint) if anew else without_samples(status.checkpoint),
+        services=tuple(
+            msgspec.structs.replace(
+                each, copied=each.copied or stage.mirror is not None, guardrails=() if anew else each.guardrails
+            )
+            for each in status.services
+        ),
         verdict=VerdictName.INSUFFICIENT,
     )
     status = run.begin_step(status, SHIFT, stage.weight, case.now, mirror=stage.mirror or 0)

@@ -88,7 +88,7 @@ def canary_gone(case: Case) -> Finding | None:
 def canary_unserved(case: Case) -> Finding | None:
     """A route goes on leading users to a canary without a pod, and their errors are in nobody's metrics."""
     for service in case.seen.services:
-        if service.route.unserved and case.status.weight > 0:
+        if service.route.unserved and (case.status.weight > 0 or case.status.mirror > 0):
             return Finding("CanaryNotServing", f"{service.name}: {service.route.unserved}", Phase.FAILED)
     return None
 

@@ -19,6 +19,7 @@ __all__ = [
     "approved",
     "begin_step",
     "by_pods",
+    "copies",
     "finish_step",
     "new_run",
     "new_run_may_begin",
@@ -71,8 +72,9 @@ def new_run(spec: Spec, status: Status, seen: Observation, now: float) -> Status
     away = {} if back else {each.name: each for each in status.services}
     services = []
     for service in spec.services:
-        size = away[service.name].replicas if service.name in away else 0
-        services.append(msgspec.structs.replace(record.recorded(service), replicas=size))
+        known = away.get(service.name, ServiceStatus(name=service.name))
+        kept = {"replicas": known.replicas, "copied": known.copied}
+        services.append(msgspec.structs.replace(record.recorded(service), **kept))
     return Status(
         run_id=run_id(spec, status, seen),
         started_at=timestamp(now),
@@ -114,11 +116,17 @@ def shifts(spec: Spec, status: Status, seen: Observation) -> tuple[Shift, ...]:
     """The acts that bring each service that isn't there yet to the status's weight."""
     urgent = status.phase is Phase.ROLLING_BACK and not seen.deleting
     return tuple(
-        Shift(service.name, status.weight, split_total(service, status), urgent, status.mirror)
+        Shift(service.name, status.weight, split_total(service, status), urgent, copies(status, service.name))
         for service in spec.services
         if (each := seen.service(service.name)).control is not None
         if not each.control.deleting and not each.route.settled
     )
+
+
+def copies(status: Status, service: str) -> int | None:
+    """Percent of a service's requests that are to be copied; None for a run that has copied nothing."""
+    had = any(each.name == service and each.copied for each in status.services)
+    return status.mirror if had or status.mirror else None
 
 
 def by_pods(service: ServiceObservation, status: Status) -> bool:

@@ -224,7 +224,7 @@ class World:
         if isinstance(act, Shift):
             self._shift(pair, act)
             if not act.mirror or (pair.canary is not None and self._ready(pair.canary)):
-                self.copies[act.service] = act.mirror
+                self.copies[act.service] = act.mirror or 0
         elif isinstance(act, EnsureCanary):
             name = f"{pair.control.name}-canary"
             self._deployments.setdefault(name, _Pods(name, "new", 0, made=True))
@@ -292,7 +292,7 @@ class World:
             self._scale(pair.canary, 0)
 
     def _shift(self, pair: _Pair, act: Shift) -> None:
-        control, canary = _sizes(act.weight, act.mirror, act.total)
+        control, canary = _sizes(act.weight, act.mirror or 0, act.total)
         if pair.canary is None:
             self._scale(pair.control, control)
             return

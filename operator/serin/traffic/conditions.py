@@ -30,7 +30,7 @@ def _parents(route: dict[str, Any]) -> str:
     what, namespace = _named(route), route["metadata"]["namespace"]
     known = (route.get("status") or {}).get("parents") or ()
     for parent in route["spec"]["parentRefs"]:
-        mine = [each for each in known if _identity(each["parentRef"], namespace) == _identity(parent, namespace)]
+        mine = [each for each in known if identity(each["parentRef"], namespace) == identity(parent, namespace)]
         if not mine:
             kind = parent.get("kind", "Gateway")
             named = f"{kind} {parent['name']}"
@@ -64,7 +64,8 @@ def _named(route: dict[str, Any]) -> str:
     return f"{route.get('kind', 'route')} {route['metadata']['name']}"
 
 
-def _identity(ref: dict[str, Any], namespace: str) -> tuple[object, ...]:
+def identity(ref: dict[str, Any], namespace: str) -> tuple[object, ...]:
+    """Which parent of a route is meant, with what the Gateway API takes for granted."""
     return (
         ref.get("group", "gateway.networking.k8s.io"),
         ref.get("kind", "Gateway"),

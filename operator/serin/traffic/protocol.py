@@ -30,22 +30,24 @@ class Router(Protocol):
         *,
         weight: int,
         total: int,
-        mirror: int = 0,
+        mirror: int | None = None,
         namespace: str = "",
     ) -> RouteReading:
         """The split as it is now, judged against the intended `weight` and `mirror` (percent) of `total` pods.
 
+        `mirror` is None for a run that has copied nothing: what somebody else copies is left alone then.
+
         Pure for Replicas; a route is read by one call.
         """
 
-    def write(self, namespace: str, service: Service, *, weight: int, total: int, mirror: int = 0) -> None:
+    def write(self, namespace: str, service: Service, *, weight: int, total: int, mirror: int | None = None) -> None:
         """Goes one step towards `weight` and `mirror`, at each look until `read` says settled. Compare-and-set.
 
         Raises:
             serin.kube.errors.KubeError: the API server refused or did not answer; nothing is assumed about the effect.
         """
 
-    def restore(self, namespace: str, service: Service, *, total: int) -> None:
+    def restore(self, namespace: str, service: Service, *, total: int, mirror: int | None = None) -> None:
         """`write` with weight and mirror 0 for a rollback: what makes a planned return gentler must not delay it."""
 
     def leads(self, namespace: str, service: Service) -> tuple[Lead, ...]:

@@ -118,14 +118,14 @@ class ReplicasRouter:
         *,
         weight: int,
         total: int,
-        mirror: int = 0,
+        mirror: int | None = None,
         namespace: str = "",
     ) -> RouteReading:
         """See `serin.traffic.protocol.Router`; needs no call."""
         del service, mirror, namespace
         return read(control, canary, weight=weight, total=total)
 
-    def write(self, namespace: str, service: Service, *, weight: int, total: int, mirror: int = 0) -> None:
+    def write(self, namespace: str, service: Service, *, weight: int, total: int, mirror: int | None = None) -> None:
         """One step towards `weight`, on what the API server says now. No spec has `mirror` here: pods copy nothing."""
         del mirror
         self._step(self._pair(namespace, service), weight, total)
@@ -148,8 +148,9 @@ class ReplicasRouter:
             if want[other] == 0 or (grown is not None and _is_ready(grown)):
                 self._deployments.scale(obj, want[role])
 
-    def restore(self, namespace: str, service: Service, *, total: int) -> None:
+    def restore(self, namespace: str, service: Service, *, total: int, mirror: int | None = None) -> None:
         """All traffic to control, at its full size; in a full cluster the canary makes room for it."""
+        del mirror
         pair = self._pair(namespace, service)
         self._step(pair, 0, total)
         control, canary = pair["control"], pair["canary"]

@@ -12,7 +12,7 @@ from serin.kube.client import Kube
 from serin.kube.deployments import Deployments
 from serin.kube.errors import NotFound
 from serin.traffic.leads import leads_of
-from serin.traffic.mirrors import ours
+from serin.traffic.mirrors import marked
 from serin.traffic.pointer import find
 from serin.traffic.presets import Address
 from serin.traffic.splits import Labels, Pair, Split, kind_of, pairs
@@ -112,9 +112,10 @@ def meant_by(address: Address, splits: tuple[Split, ...]) -> tuple[Split, ...]:
     return tuple(each for each in splits if address.rule is None or each.name == address.rule)
 
 
-def digest(route: dict[str, Any], rules: tuple[Pair, ...]) -> str:
-    """Changes with anything in the rules, and with nothing else."""
-    part = [route["metadata"]["uid"], [find(route, each.split.scope) for each in rules], sorted(ours(route))]
+def digest(route: dict[str, Any], rules: tuple[Pair, ...], canary: str) -> str:
+    """Changes with anything in the rules, or in what is marked as copied to this canary, and with nothing else."""
+    part = [route["metadata"]["uid"], [find(route, each.split.scope) for each in rules]]
+    part += [sorted(marks)] if (marks := marked(route, canary)) else []
     return hashlib.sha256(json.dumps(part, sort_keys=True, default=str).encode()).hexdigest()[:12]
 
 

@@ -42,21 +42,20 @@ class Routers:
         *,
         weight: int,
         total: int,
-        mirror: int = 0,
+        mirror: int | None = None,
         namespace: str = "",
     ) -> RouteReading:
         """By the service's router."""
         router = self._routers[service.traffic.type]
-        wanted = {"weight": weight, "total": total, "mirror": mirror}
-        return router.read(service, control, canary, namespace=namespace, **wanted)
+        return router.read(service, control, canary, weight=weight, total=total, mirror=mirror, namespace=namespace)
 
-    def write(self, namespace: str, service: Service, *, weight: int, total: int, mirror: int = 0) -> None:
+    def write(self, namespace: str, service: Service, *, weight: int, total: int, mirror: int | None = None) -> None:
         """By the service's router."""
         self._routers[service.traffic.type].write(namespace, service, weight=weight, total=total, mirror=mirror)
 
-    def restore(self, namespace: str, service: Service, *, total: int) -> None:
+    def restore(self, namespace: str, service: Service, *, total: int, mirror: int | None = None) -> None:
         """By the service's router."""
-        self._routers[service.traffic.type].restore(namespace, service, total=total)
+        self._routers[service.traffic.type].restore(namespace, service, total=total, mirror=mirror)
 
     def leads(self, namespace: str, service: Service) -> tuple[Lead, ...]:
         """By the service's router."""

@@ -22,8 +22,8 @@ from serin.kube.errors import Conflict, Forbidden, Invalid
 from serin.traffic.approach import Numbers, following, waits
 from serin.traffic.conditions import reports, trouble
 from serin.traffic.memory import Memory
-from serin.traffic.mirror_problems import mirror_problems
-from serin.traffic.mirrors import changes, copied, mirrored
+from serin.traffic.mirror_problems import copied_elsewhere, mirror_problems
+from serin.traffic.mirrors import Copies, mark
 from serin.traffic.presets import Address
 from serin.traffic.replicas import workloads
 from serin.traffic.route_problems import forbidden, is_mixed, kind, mixed, no_backends, pointed_problems
@@ -44,6 +44,8 @@ _ENDPOINTS_FOLLOW: Final = 2.0
 """Seconds from a ready pod until the proxies know its endpoint: a gateway answers 500 for a backend without one."""
 _UNSERVED_FOR: Final = 15.0
 """Seconds without any ready pod after which a canary with traffic is given up: longer than a pod takes to restart."""
+
+_NOTES: Final = "/metadata/annotations"
 
 _log = structlog.get_logger("serin.traffic.routes")
 
@@ -73,12 +75,12 @@ class RouteRouter:
         *,
         weight: int,
         total: int,
-        mirror: int = 0,
+        mirror: int | None = None,
         namespace: str = "",
     ) -> RouteReading:
         """The split that the route says, in force or not; one call."""
         # Sizes may grow as they like; one that is too small is a change that has to be set right.
-        busy = max(weight, mirror)
+        busy = max(weight, mirror or 0)
         wants = total, pods_needed(busy, total)
         pods = "/".join(
             f"{each.uid[:8]}:{each.template_hash}{'<' * (each.replicas < want)}" if each else "-"
@@ -91,23 +93,26 @@ class RouteRouter:
             text = f"the route can't be read: {error}"
             return RouteReading(None, settled=False, token=f"-/{pods}", note=text, trouble=text)
         if address is None or route is None:
-            return without_route(str(address or "its kind of route"), weight, notes, pods)
+            return without_route(str(address or "its kind of route"), busy, notes, pods)
         rules, sentences, left = self._source.rules(namespace, service, address, route, fresh=False)
-        token = f"{digest(route, rules)}/{pods}"
+        copies = Copies(canary_name(service), mirror, rules)
+        token = f"{digest(route, rules, canary_name(service))}/{pods}"
         if not rules:
-            return without_rule(address, weight, notes, token, sentences, left=left)
+            left = left or not copies.in_force(route)
+            return without_rule(address, busy, notes, token, sentences, left=left)
         shares = [each.weight() for each in rules]
         share = None if None in shares else max(each for each in shares if each is not None)
-        lag = trouble(route)
+        lag = trouble(route) or (copied_elsewhere(address, copies.foreign(route)) if busy else "")
         if lag:
             notes.insert(0, lag)
         if not all(each.written(weight) for each in rules):
             notes.insert(0, f"{address} gives the canary {percent(share)} and goes to {weight}%")
-        elif not all(mirrored(route, each, mirror) for each in rules):
-            copies = percent(max(copied(route, each) for each in rules))
-            notes.insert(0, f"{address} copies {copies} of the requests to the canary and goes to {mirror}%")
+        elif not copies.in_force(route):
+            now = percent(copies.share(route))
+            notes.insert(0, f"{address} copies {now} of the requests to the canary and goes to {mirror or 0}%")
         elif not lag and (left_to := self._settles(namespace, service, route, token)) > 0:
-            notes.insert(0, f"{address} is at {weight}%; its proxies get {math.ceil(left_to)}s to follow")
+            done = f"copies {mirror}% of the requests" if mirror else f"is at {weight}%"
+            notes.insert(0, f"{address} {done}; its proxies get {math.ceil(left_to)}s to follow")
         since = self._memory.held(namespace, service.name, "lag", lag)
         return RouteReading(
             weight=share,
@@ -115,26 +120,33 @@ class RouteRouter:
             token=token,
             note=", ".join(notes),
             trouble=lag if lag and since >= _PATIENCE else "",
-            unserved=self._unserved(namespace, service, address, canary, share),
+            unserved=self._unserved(namespace, service, address, canary, share, mirror),
         )
 
     def _unserved(
-        self, namespace: str, service: Service, address: Address, canary: Workload | None, share: float | None
+        self,
+        namespace: str,
+        service: Service,
+        address: Address,
+        canary: Workload | None,
+        share: float | None,
+        mirror: int | None,
     ) -> str:
         """Where pods are the split, one that dies takes its share with it; a route goes on leading users there."""
-        dead = bool(share) and (canary is None or canary.ready == 0)
+        dead = bool(share or mirror) and (canary is None or canary.ready == 0)
         lasted = self._memory.held(namespace, service.name, "dead", "dead" if dead else "")
         if lasted < _UNSERVED_FOR:
             return ""
-        return f"the canary has had no ready pod for {lasted:.0f}s, and {address} gives it {percent(share)}"
+        gives = f"copies {mirror}% of the requests to it" if mirror else f"gives it {percent(share)}"
+        return f"the canary has had no ready pod for {lasted:.0f}s, and {address} {gives}"
 
-    def write(self, namespace: str, service: Service, *, weight: int, total: int, mirror: int = 0) -> None:
+    def write(self, namespace: str, service: Service, *, weight: int, total: int, mirror: int | None = None) -> None:
         """One step: pods that will be needed, then the numbers, then pods that are needed no more."""
         self._step(namespace, service, weight, total, mirror=mirror)
 
-    def restore(self, namespace: str, service: Service, *, total: int) -> None:
-        """All traffic to control, with the first write."""
-        self._step(namespace, service, 0, total, urgent=True)
+    def restore(self, namespace: str, service: Service, *, total: int, mirror: int | None = None) -> None:
+        """All traffic to control, and no copy to the canary, with the first write."""
+        self._step(namespace, service, 0, total, mirror=mirror, urgent=True)
 
     def leads(self, namespace: str, service: Service) -> tuple[Lead, ...]:
         """Where the route leads; nothing where it can't be read, which `read` says."""
@@ -144,9 +156,9 @@ class RouteRouter:
             return ()
 
     def _step(
-        self, namespace: str, service: Service, weight: int, total: int, *, mirror: int = 0, urgent: bool = False
+        self, namespace: str, service: Service, weight: int, total: int, *, mirror: int | None, urgent: bool = False
     ) -> None:
-        names, needed = (service.control.deployment, canary_name(service)), pods_needed(max(weight, mirror), total)
+        names, needed = (service.control.deployment, canary_name(service)), pods_needed(max(weight, mirror or 0), total)
         control, canary = (self._deployments.find(namespace, name) for name in names)
         seen = workload(control), workload(canary)
         if control is not None and (seen[0] or NOBODY).replicas < total:
@@ -156,15 +168,16 @@ class RouteRouter:
         address, route = self._source.find(namespace, service)
         if address is not None and route is not None:
             rules = self._source.rules(namespace, service, address, route, fresh=True)[0]
-            other = [each for each in rules if not mirrored(route, each, mirror)]
-            if other or not all(each.written(weight) for each in rules):
+            copies = Copies(names[1], mirror, rules).changes(route)
+            if copies or not all(each.written(weight) for each in rules):
                 numbers = self._next(namespace, service, address, route, rules, weight, urgent=urgent)
                 if numbers and not self._may_move(namespace, service, route, rules, seen, weight, total):
                     numbers = {}
                 # Copies end at once; before they begin the canary is as able to serve as for a share.
-                may = not mirror or self._can_carry(namespace, service, route, seen[1] or NOBODY, mirror, total)
-                if numbers or (other and may):
-                    self._set(namespace, address, route, numbers, changes(route, other, mirror) if may else [])
+                if mirror and not self._can_carry(namespace, service, route, seen[1] or NOBODY, mirror, total):
+                    copies = []
+                if numbers or copies:
+                    self._set(namespace, address, route, numbers, copies)
                 return
         at_rest = address is None or self._at_rest(namespace, service, address, route)
         if needed == 0 and canary is not None and (seen[1] or NOBODY).replicas and at_rest:
@@ -262,7 +275,7 @@ class RouteRouter:
         self, namespace: str, service: Service, route: dict[str, Any], rules: tuple[Pair, ...], weight: int
     ) -> bool:
         """Whether the proxies have had the present numbers for long enough; a way back waits for no dead controller."""
-        present, quiet = digest(route, rules), _SETTLES if reports(route) else _SETTLES_UNSEEN
+        present, quiet = digest(route, rules, canary_name(service)), _SETTLES if reports(route) else _SETTLES_UNSEEN
         followed = self._memory.held(namespace, service.name, "followed", "" if trouble(route) else present)
         # By the numbers alone: whoever edits a rule again and again must not hold up a way back.
         numbers = [(each.canary.weight, each.control.weight) for each in rules]
@@ -288,7 +301,8 @@ class RouteRouter:
         changed = [*({"op": "add", "path": at, "value": to} for at, to in wanted.items()), *copies]
         # The status moves resourceVersion with each report of a controller; the generation moves with the spec alone,
         # and so not with an annotation.
-        fence = "resourceVersion" if any(each["path"].startswith("/metadata/") for each in changed) else "generation"
+        notes = any(at.startswith("/metadata/") for at in wanted) or any(each["path"] == _NOTES for each in copies)
+        fence = "resourceVersion" if notes else "generation"
         patch = [{"op": "test", "path": f"/metadata/{name}", "value": meta[name]} for name in ("uid", fence)]
         patch += changed
         weights = [f"{canary}/{control}" for canary, control in numbers.values()]
@@ -299,7 +313,8 @@ class RouteRouter:
         except Invalid as error:
             # The API server answers a test that fails with 422, as it does a value that is not acceptable.
             now = self._source.get(namespace, address)
-            if now is None or any(now["metadata"][name] != meta[name] for name in ("uid", fence)):
+            moved = now is None or any(now["metadata"][name] != meta[name] for name in ("uid", fence))
+            if moved or (now is not None and mark(now) != mark(route)):
                 raise Conflict(f"{address} changed since it was read", 409, "Conflict") from error
             raise
 
@@ -313,7 +328,8 @@ class RouteRouter:
         # `read` marks the moment from which the route was seen at 0 and followed.
         marked, lasted = self._memory.last(namespace, service.name, "settles")
         quiet = _SETTLES if reports(route) else _SETTLES_UNSEEN
-        return not trouble(route) and marked.startswith(digest(route, rules)) and lasted >= quiet
+        same = marked.startswith(digest(route, rules, canary_name(service)))
+        return not trouble(route) and same and lasted >= quiet
 
     def _settles(self, namespace: str, service: Service, route: dict[str, Any], token: str) -> float:
         """Seconds that the proxies still get."""

@@ -2,7 +2,8 @@
 
 A gateway that mirrors sends each request to control, and a copy of it to the canary, which answers to nobody. What a
 copy wrote would stand beside what the request itself wrote: a turn twice in one conversation, an item that a user was
-shown by a variant that they never met. Envoy marks a copy by `-shadow` behind the name in `Host`.
+shown by a variant that they never met. Envoy marks a copy by `-shadow` behind the name in `Host`, and sends it as a
+request of its own.
 
 https://www.envoyproxy.io/docs/envoy/latest/api-v3/config/route/v3/route_components.proto (RequestMirrorPolicy)
 """
@@ -27,7 +28,8 @@ def is_copy(headers: Mapping[str, str]) -> bool:
         headers: Headers of the request, found by their lower-case names.
     """
     name, _, port = headers.get("host", "").rpartition(":")
-    return (name or port).endswith(_SUFFIX)
+    # A gateway takes this header away from those outside, so that no user can ask for an answer that counts nowhere.
+    return (name or port).endswith(_SUFFIX) and headers.get("x-envoy-internal") == "true"
 
 
 class CopiesMiddleware:

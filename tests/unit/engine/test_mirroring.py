@@ -1,14 +1,20 @@
 """A stage with `mirror`: the canary is judged by copies of the requests, and no user has seen it when it is bad."""
 
+from dataclasses import replace
 from typing import Any
 
 import msgspec
 import pytest
 
-from serin.api.status import Phase
+from serin.api.status import Phase, Status, VerdictName
+from serin.engine.decide import decide
 from serin.engine.decision import Shift
+from serin.engine.evidence import rate_config
 from serin.engine.goals.schedule import judged_stage
+from serin.engine.record import in_force, recorded
+from serin.engine.shown import ERROR_RATE
 from serin.engine.world import Fault, World
+from serin.stats import Dispersion
 from tests.unit.engine.worlds import MIRROR, ROUTED, STAGES, reach, run, spec
 
 
@@ -85,6 +91,49 @@ def test_who_changes_the_copies_is_told_what_is_wanted() -> None:
     assert copied.status.transitions[-1].reason == "SplitChanged"
     assert "wanted are copies of 50% of the requests" in copied.status.transitions[-1].message
     assert run(copied).phase is Phase.SUCCEEDED
+
+
+def test_a_first_share_is_judged_by_its_own_requests() -> None:
+    """What copies have shown is gone with them, and minRequests counts from nothing; the day before the run is kept."""
+    copied = world()
+    reach(copied, Phase.PROGRESSING, "canary")
+    assert copied.status.verdict is VerdictName.INSUFFICIENT
+    assert all(not service.guardrails for service in copied.status.services)
+    assert not [key for key in copied.status.checkpoint if "errorRate" in key]
+
+
+def test_a_canary_that_dies_under_copies_is_rolled_back() -> None:
+    """Nobody is hurt, and nothing would ever be counted: it has failed like one with a share."""
+    copied = world()
+    reach(copied, Phase.PROGRESSING, "mirror")
+    seen = copied.observe()
+    dead = tuple(
+        replace(each, route=replace(each.route, unserved="the canary has had no ready pod for 20s"))
+        for each in seen.services
+    )
+    after = decide(copied.spec, copied.status, replace(seen, services=dead), copied.now).status
+    assert (after.phase, after.reason) == (Phase.ROLLING_BACK, "CanaryNotServing")
+    assert (after.weight, after.mirror) == (0, 0)
+
+
+def test_what_undoes_a_run_exists_whatever_the_next_one_copies() -> None:
+    """The services of a run by pods with the stages of a spec that copies: nobody wrote that, and it is in force."""
+    status = Status(
+        run_id="old",
+        phase=Phase.PROGRESSING,
+        weight=10,
+        services=tuple(recorded(each) for each in spec().services),
+    )
+    found = in_force(spec(services=ROUTED, stages=[MIRROR, *STAGES]), status, finalizer=True)
+    assert found is not None
+    assert [each.traffic.type for each in found.services] == ["Replicas", "Replicas"]
+
+
+def test_alpha_is_divided_between_copies_and_shares() -> None:
+    """Each ends with a test of its own."""
+    without, with_copies = (rate_config(spec(services=ROUTED, stages=each), ERROR_RATE, Dispersion())
+                            for each in (STAGES, [MIRROR, *STAGES]))  # fmt: skip
+    assert with_copies.alpha == without.alpha / 2
 
 
 def test_goals_are_not_judged_on_copies() -> None:

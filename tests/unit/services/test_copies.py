@@ -6,7 +6,8 @@ import pytest
 
 from serin_services.copies import is_copy
 
-COPY = {"host": "shop.example-shadow"}
+INTERNAL = {"x-envoy-internal": "true"}
+COPY = {"host": "shop.example-shadow", **INTERNAL}
 ANSWER = {"user_id": "u-0042", "recommendation_id": "0" * 32, "events": [{"item_id": "m-1", "event": "click"}]}
 
 
@@ -23,7 +24,8 @@ ANSWER = {"user_id": "u-0042", "recommendation_id": "0" * 32, "events": [{"item_
 )
 def test_a_copy_is_known_by_its_host(host: str, copy: bool) -> None:
     """Envoy puts `-shadow` behind the name, before the port."""
-    assert is_copy({"host": host}) is copy
+    assert is_copy({"host": host, **INTERNAL}) is copy
+    assert not is_copy({"host": host})
 
 
 async def count(client: Any, series: str) -> float:

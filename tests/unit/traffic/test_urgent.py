@@ -58,14 +58,14 @@ class Noted:
     def __init__(self) -> None:
         self.asked: list[tuple[str, int]] = []
 
-    def write(self, namespace: str, service: Service, *, weight: int, total: int, mirror: int) -> None:
+    def write(self, namespace: str, service: Service, *, weight: int, total: int, mirror: int | None) -> None:
         """Note a planned change."""
         del namespace, service, total
-        self.asked.append(("write", weight or mirror))
+        self.asked.append(("write", weight or mirror or 0))
 
-    def restore(self, namespace: str, service: Service, *, total: int) -> None:
+    def restore(self, namespace: str, service: Service, *, total: int, mirror: int | None) -> None:
         """Note a rollback."""
-        del namespace, service, total
+        del namespace, service, total, mirror
         self.asked.append(("restore", 0))
 
 
