@@ -229,7 +229,7 @@ class Interleavings(RuleBasedStateMachine):
                 assert self.world._pairs[act.service].kept, "nothing is replaced that was not kept"
             if isinstance(act, Shift):
                 assert act.total == _SIZE
-                assert (act.weight, act.mirror) == (decision.status.weight, decision.status.mirror)
+                assert (act.weight, act.mirror or 0) == (decision.status.weight, decision.status.mirror)
                 assert not (act.weight and act.mirror), "copies come before any share"
 
     def _readable(self, status: Status) -> None:
