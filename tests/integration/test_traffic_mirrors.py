@@ -9,7 +9,7 @@ from serin.kube.client import Kube
 from serin.kube.errors import Conflict
 from serin.traffic.httproute import address
 from serin.traffic.routes import RouteRouter
-from tests.integration.routed import CONTROLLER, GATEWAY, TOTAL, TRACE, Routed, backend, routed
+from tests.integration.routed import CONTROLLER, GATEWAY, TOTAL, Routed, backend, routed
 from tests.integration.shapes import make_ready
 
 pytestmark = pytest.mark.usefixtures("route_kinds")
@@ -66,14 +66,15 @@ def test_copies_begin_when_the_canary_can_answer_them(kube: Kube, namespace: str
     assert shop.sizes() == (TOTAL, 3)
 
 
-def test_copies_end_with_the_first_share(kube: Kube, namespace: str) -> None:
-    """With the same write: what a canary with a share counts is what users asked of it."""
+def test_copies_end_before_the_first_share(kube: Kube, namespace: str) -> None:
+    """With the first write on the way to it: what a canary with a share counts is what users asked of it."""
     shop = routed(kube, namespace)
     shop.bring(0, mirror=100)
     assert filters(shop) == [to_canary()]
-    shop.write(25)
-    assert (filters(shop), mark(shop), shop.weights()) == ([], None, TRACE)
-    assert shop.bring(25).settled
+    shop.write(25, mirror=0)
+    assert (filters(shop), mark(shop), shop.weights()) == ([], None, [0, 100])
+    assert shop.bring(25, mirror=0).settled
+    assert shop.weights() == [25, 75]
 
 
 def test_filters_and_rules_of_others_stay(kube: Kube, namespace: str) -> None:
@@ -147,7 +148,8 @@ def test_a_dead_canary_is_noticed_under_copies(kube: Kube, namespace: str) -> No
     """For 15 s without a ready pod, as with a share."""
     shop = routed(kube, namespace)
     shop.bring(0, mirror=100)
-    kube.patch("apps/v1", "deployments", namespace, "shop-next", {"status": {"readyReplicas": 0}}, subresource="status")
+    kube.patch("apps/v1", "deployments", namespace, "shop-next", {"spec": {"replicas": 0}})
+    make_ready(kube, namespace, "shop-next")
     assert shop.read(0, mirror=100).unserved == ""
     assert "copies 100% of the requests to it" in shop.read(0, mirror=100, after=16.0).unserved
 
@@ -209,7 +211,8 @@ def test_a_write_on_a_stale_route_is_refused(kube: Kube, namespace: str, monkeyp
 def gateway(kube: Kube, namespace: str, features: list[str] | None) -> None:
     """Make the route's Gateway, of a class that says what it can do."""
     name = f"class-{namespace}"
-    made = {"metadata": {"name": name}, "spec": {"controllerName": CONTROLLER}}
+    made = {"apiVersion": GATEWAY, "kind": "GatewayClass", "metadata": {"name": name}}
+    made |= {"spec": {"controllerName": CONTROLLER}}
     kube.create(GATEWAY, "gatewayclasses", None, made)
     if features is not None:
         condition = {"type": "Accepted", "status": "True", "reason": "Accepted", "message": ""}
@@ -219,7 +222,8 @@ def gateway(kube: Kube, namespace: str, features: list[str] | None) -> None:
         assert path["status"]["supportedFeatures"]
     listeners = [{"name": "http", "port": 80, "protocol": "HTTP"}]
     spec = {"gatewayClassName": name, "listeners": listeners}
-    kube.create(GATEWAY, "gateways", namespace, {"metadata": {"name": "shop"}, "spec": spec})
+    body = {"apiVersion": GATEWAY, "kind": "Gateway", "metadata": {"name": "shop"}, "spec": spec}
+    kube.create(GATEWAY, "gateways", namespace, body)
 
 
 def said(shop: Routed, mirror: int) -> list[tuple[str, str]]:
