@@ -112,8 +112,8 @@ def traffic(**fields: Any) -> dict[str, Any]:
 LOWER = "use lower-case letters, digits"
 BAD: dict[str, tuple[dict[str, Any], str]] = {
     "weight 101": (stages(101), "spec.stages[0].weight in body should be less than or equal to 100"),
-    "weight 0": (stages(0), "spec.stages[0]: Invalid value: write weight: 1 to 100 for a share of the traffic, or"),
-    "no weight": (mirrored({"weight": None, "mirror": None}), "spec.stages[0]: Invalid value: write weight: 1 to 100"),
+    "weight 0": (stages(0), "write weight: 1 to 100 for a share of the traffic, or mirror: 1 to 100 for copies of it"),
+    "no weight": (mirrored({"weight": None, "mirror": None}), "write weight: 1 to 100 for a share of the traffic"),
     "weight -1": (stages(-1), "spec.stages[0].weight in body should be greater than or equal to 0"),
     "mirror 0": (mirrored({"mirror": 0}), "spec.stages[0].mirror in body should be greater than or equal to 1"),
     "mirror 101": (mirrored({"mirror": 101}), "spec.stages[0].mirror in body should be less than or equal to 100"),
