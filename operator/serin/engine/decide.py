@@ -9,18 +9,18 @@ from typing import Final
 
 import msgspec
 
-from serin.api.names import APPROVE, RETRY
+from serin.api.names import APPROVE
 from serin.api.spec import InvalidSpecError, Spec
 from serin.api.status import TERMINAL, Phase, ServiceStatus, Status, VerdictName
-from serin.engine import phases, record, run, sample_ratio
+from serin.engine import changes, phases, record, restoring, run, sample_ratio
 from serin.engine.case import Case
-from serin.engine.conditions import significant, with_conditions, with_note, with_transition
+from serin.engine.conditions import significant, with_conditions, with_transition
 from serin.engine.decision import AddFinalizer, Decision, EventNote, RemoveFinalizer
 from serin.engine.evidence import Counted, Fed, count_looks, worst
 from serin.engine.goals import judging
-from serin.engine.history import histories, with_history
+from serin.engine.history import with_history
 from serin.engine.observation import Observation
-from serin.engine.split import pods_for
+from serin.engine.outcome import Outcome
 from serin.engine.wording import brief, length, timestamp, unix
 
 _STALLED_AFTER: Final = 600.0
@@ -37,10 +37,10 @@ _PHASES: Final = {
     Phase.PROGRESSING: phases.progressing,
     Phase.PROMOTING: phases.promoting,
     Phase.BAKING: phases.baking,
-    Phase.ROLLING_BACK: phases.rolling_back,
-    Phase.SUCCEEDED: phases.ended,
-    Phase.ROLLED_BACK: phases.ended,
-    Phase.FAILED: phases.ended,
+    Phase.ROLLING_BACK: restoring.rolling_back,
+    Phase.SUCCEEDED: restoring.ended,
+    Phase.ROLLED_BACK: restoring.ended,
+    Phase.FAILED: restoring.ended,
 }
 
 
@@ -63,47 +63,22 @@ def decide(
     replaced, begun = spec is not asked, ()  # type: bool, tuple[EventNote, ...]
     if not observation.deleting and not replaced and run.new_run_may_begin(spec, status, observation):
         observation = _unsettled(observation) if status.weight or status.mirror else observation
-        status, begun = _begun(spec, before, run.new_run(spec, status, observation, now), observation, now)
+        status, begun = changes.begun(spec, before, run.new_run(spec, status, observation, now), observation, now)
     stale = status.stale_approval if observation.annotations.get(APPROVE) == status.stale_approval else ""
     status = msgspec.structs.replace(status, observed_generation=observation.generation, stale_approval=stale)
     status = run.with_services(spec, status, observation)
     status = with_history(status, observation)
-    status, drift = _noticed(spec, status, observation, now)
+    status, drift = changes.noticed(spec, status, observation, now)
     observation = _fresh(status, observation)
     status, counted = _count(spec, status, observation, fed)
     status = judging.count(spec, status, observation)
     status = sample_ratio.count_users(spec, status, observation)
     status = sample_ratio.shown(spec, sample_ratio.with_acceptance(spec, status, observation))
     position = run.position(status)
-    edited = _edited(spec, before, observation)
+    edited = changes.edited(spec, before, observation)
     case = Case(spec, status, observation, counted, position, run.stage_of(spec, status), now, replaced, edited)
-    outcome = phases.deleting(case) if observation.deleting else _PHASES[position](case)
+    outcome = restoring.deleting(case) if observation.deleting else _PHASES[position](case)
     return _finished(before, outcome, case, (*begun, *drift))
-
-
-def _begun(
-    spec: Spec, before: Status, status: Status, seen: Observation, now: float
-) -> tuple[Status, tuple[EventNote, ...]]:
-    """Says why another run begins, where the last one had got anywhere."""
-    if not before.run_id or before.phase in {Phase.PENDING, Phase.PREPARING}:
-        return status, ()
-    text = f"another run began: {_edited(spec, before, seen)}; control gets 100% first"
-    note = EventNote("Normal", "NewRun", text)
-    return with_note(status, note, now), (note,)
-
-
-def _edited(spec: Spec, before: Status, seen: Observation) -> str:
-    """What asks for another run than the present one, as far as it can be told."""
-    if before.observed_generation not in {0, seen.generation}:
-        return f"the spec was changed (generation {before.observed_generation} -> {seen.generation})"
-    if before.reason == "Superseded":
-        return "what was to be tried had been changed"
-    at_once = run.position(before) in _COUNTING  # elsewhere a change may have been seen before it was acted on
-    if at_once and RETRY not in seen.annotations:
-        return "the canary's template was changed"
-    if at_once and all(each.canary.patch is not None for each in spec.services):
-        return "a retry was asked for"
-    return "the spec or the canary's template was changed, or a retry was asked for"
 
 
 def _unsettled(seen: Observation) -> Observation:
@@ -113,69 +88,6 @@ def _unsettled(seen: Observation) -> Observation:
         for each in seen.services
     )
     return replace(seen, services=services)
-
-
-def _noticed(spec: Spec, status: Status, seen: Observation, now: float) -> tuple[Status, tuple[EventNote, ...]]:
-    """Changes that somebody else made to the split or to control, between two looks."""
-    position = run.position(status)
-    if position not in {Phase.PROGRESSING, Phase.PROMOTING} or status.step is None or not status.step.done:
-        return status, ()
-    if all(each.route_token == seen.service(each.name).route.token for each in status.services):
-        return status, ()
-    # While promoting, control's template is Serin's to change.
-    watched = status.services if position is Phase.PROGRESSING else ()
-    rolled = [each.name for each in watched if _rolled_by_another(each, seen)]
-    status = run.begin_step(status, status.step.action, status.weight, now, mirror=status.mirror)
-    if not rolled:
-        moved = [each.name for each in status.services if each.route_token != seen.service(each.name).route.token]
-        if any(seen.service(name).canary is None for name in moved):
-            return status, ()  # not a split that is set again: the rules say what becomes of it
-        text = f"the split of {', '.join(moved)} was changed by somebody else"
-        text += f" ({_sizes(spec, status, seen, moved)}); Serin sets it again and counts from then on"
-        note = EventNote("Warning", "SplitChanged", text)
-        return with_note(status, note, now), (note,)
-    services = tuple(
-        msgspec.structs.replace(each, control_template=_template(each, seen), guardrails=()) for each in status.services
-    )
-    status = msgspec.structs.replace(
-        status,
-        services=services,
-        checkpoint=histories(status.checkpoint),
-        stage_seconds=0.0,
-        stage_started_at=timestamp(now),
-        verdict=VerdictName.INSUFFICIENT,
-        first_bad_look="",
-    )
-    text = f"control of {', '.join(rolled)} was rolled by somebody else; evidence and the stage start again"
-    note = EventNote("Warning", "ControlChanged", text)
-    return with_note(status, note, now), (note,)
-
-
-def _sizes(spec: Spec, status: Status, seen: Observation, names: list[str]) -> str:
-    """What the split of each service is at the moment, and what it is to be: pods where they are the split."""
-    found = []
-    for each in (seen.service(name) for name in names):
-        if run.by_pods(each, status):
-            wanted = pods_for(status.weight, run.split_total(spec.service(each.name), status))
-            sizes = [0 if one is None else one.replicas for one in (each.control, each.canary)]
-            text = f"control had {sizes[0]} pods and the canary {sizes[1]}, wanted are {wanted[0]} and {wanted[1]}"
-        elif status.mirror:
-            text = f"wanted are copies of {status.mirror}% of the requests, and no share"
-        elif each.route.weight is None:
-            text = "the canary's share could not be told"
-        else:
-            text = f"the canary's share was {each.route.weight:.3g}%, wanted is {status.weight}%"
-        found.append(text if len(names) == 1 else f"{each.name}: {text}")
-    return "; ".join(found)
-
-
-def _rolled_by_another(service: ServiceStatus, seen: Observation) -> bool:
-    return bool(service.control_template) and _template(service, seen) != service.control_template
-
-
-def _template(service: ServiceStatus, seen: Observation) -> str:
-    control = seen.service(service.name).control
-    return service.control_template if control is None else control.template_hash
 
 
 def _fresh(status: Status, seen: Observation) -> Observation:
@@ -236,7 +148,7 @@ def _joint(counted: Counted, services: tuple[ServiceStatus, ...]) -> VerdictName
 
 
 def _finished(
-    before: Status, outcome: phases.Outcome, case: Case, drift: tuple[EventNote, ...], *, readable: bool = True
+    before: Status, outcome: Outcome, case: Case, drift: tuple[EventNote, ...], *, readable: bool = True
 ) -> Decision:
     """Transitions, conditions and Events; and whether the status is worth a write of its own."""
     kept = before.summary if outcome.status.message == before.message else brief(outcome.status.message)
@@ -309,5 +221,5 @@ def _undone(error: InvalidSpecError, before: Status, seen: Observation, now: flo
     status = run.with_services(spec, status, seen)
     counted = count_looks(spec, status.checkpoint, (), baking=False, counted_until=0.0, first_bad_look=0.0)
     case = Case(spec, status, seen, counted, run.position(status), None, now)
-    way_back = phases.rolling_back if status.phase is Phase.ROLLING_BACK else phases.ended
-    return _finished(before, phases.deleting(case) if seen.deleting else way_back(case), case, (), readable=False)
+    way_back = restoring.rolling_back if status.phase is Phase.ROLLING_BACK else restoring.ended
+    return _finished(before, restoring.deleting(case) if seen.deleting else way_back(case), case, (), readable=False)

@@ -4,31 +4,29 @@ Each function may be entered at any time with any observation, for a crash can h
 the controller. So none of them assumes that an act of an earlier look has had its effect: it looks.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Final
 
 import msgspec
 
 from serin.api.spec import Stage
-from serin.api.status import TERMINAL, Phase, Status, VerdictName
+from serin.api.status import Phase, Status, VerdictName
 from serin.engine import run, wording
 from serin.engine.case import Case, Finding, first
 from serin.engine.decision import (
-    Act,
     AddFinalizer,
     EnsureCanary,
     KeepTemplate,
     PromoteTemplate,
-    RemoveCanary,
-    RemoveFinalizer,
-    RestoreTemplate,
 )
 from serin.engine.evidence import without_samples
 from serin.engine.history import histories
 from serin.engine.holds import HOLDS, route_not_followed
 from serin.engine.observation import ServiceObservation
+from serin.engine.outcome import LATER, SOON, Outcome, hold, in_phase, next_look, waiting
 from serin.engine.phrases import lately, resume, watched
 from serin.engine.record import touched
+from serin.engine.restoring import removals, roll_back
 from serin.engine.rollbacks import ROLLS_BACK, superseded
 from serin.engine.stays import STAYS, enough_evidence, stage_time
 from serin.engine.wording import timestamp
@@ -37,22 +35,8 @@ SHIFT: Final = "Shift"
 TO_CANARY: Final = "ShiftToCanary"
 TEMPLATE: Final = "PromoteTemplate"
 TO_CONTROL: Final = "ShiftToControl"
-RESTORE: Final = "Restore"
 
-_SOON: Final = 2.0
-_LATER: Final = 10.0
 _DAY: Final = 86_400.0
-
-
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """What a phase comes to."""
-
-    status: Status
-    acts: tuple[Act, ...] = ()
-    wake: float = _LATER
-    summary: str = ""
-    """The message in the width of a table; empty: the beginning of the message."""
 
 
 def pending(case: Case) -> Outcome:
@@ -61,7 +45,7 @@ def pending(case: Case) -> Outcome:
         return roll_back(case, found)
     if case.seen.problems:
         return _refused(case)
-    status = _phase(case.status, Phase.PREPARING, "Preparing", "control has 100%, the canary is being set up")
+    status = in_phase(case.status, Phase.PREPARING, "Preparing", "control has 100%, the canary is being set up")
     return Outcome(status, (), 0.0)
 
 
@@ -73,23 +57,23 @@ def preparing(case: Case) -> Outcome:
         return roll_back(case, found)
     if case.spec.paused:
         brief = "paused before the first stage by spec.paused; no traffic has moved"
-        return _hold(case, Finding("Paused", f"{brief}. {resume(case)}", brief=brief))
+        return hold(case, Finding("Paused", f"{brief}. {resume(case)}", brief=brief))
     status = msgspec.structs.replace(case.status, weight=0, mirror=0, stage="")
     if not case.seen.finalizer:
         status = run.with_sizes(status, case.seen)
-        return Outcome(_waiting(status, "Preparing", case.status.message), (AddFinalizer(),), 0.5)
+        return Outcome(waiting(status, "Preparing", case.status.message), (AddFinalizer(),), 0.5)
     # A new run may find the last one's split: its canary is not given another template while it has traffic.
     if not run.settled(case.seen):
         note = _notes(case)
         text = f"control must have 100% and be ready before the first stage: {note}"
-        return Outcome(_waiting(status, "Preparing", text), run.shifts(case.spec, status, case.seen), _SOON)
+        return Outcome(waiting(status, "Preparing", text), run.shifts(case.spec, status, case.seen), SOON)
     missing = [
         EnsureCanary(service.name)
         for service in case.spec.services
         if service.canary.patch is not None and _to_make(case.seen.service(service.name))
     ]
     if missing:
-        return Outcome(_waiting(status, "Preparing", "making the canary's Deployment"), tuple(missing), _SOON)
+        return Outcome(waiting(status, "Preparing", "making the canary's Deployment"), tuple(missing), SOON)
     templates = tuple(
         msgspec.structs.replace(each, control_template=_template(case.seen.service(each.name)))
         for each in status.services
@@ -109,13 +93,13 @@ def progressing(case: Case) -> Outcome:
             return _shifting(case, _moving(status))
         status = run.finish_step(case.spec, status, case.seen, case.now)
     if (found := first(HOLDS, case)) is not None:
-        return _hold(case, found, status)
+        return hold(case, found, status)
     if (found := first(STAYS, _with_status(case, status))) is not None:
         if found.reason in {"WaitingForApproval", "InsufficientTraffic", "NoGoalData", "GoalsInconclusive"}:
-            return _hold(case, found, status)
+            return hold(case, found, status)
         text = _granularity(case) + found.message + lately(status, case.now)
         brief = found.brief or found.message
-        return Outcome(_phase(status, Phase.PROGRESSING, found.reason, text), (), _look(case), brief)
+        return Outcome(in_phase(status, Phase.PROGRESSING, found.reason, text), (), next_look(case), brief)
     later = [stage for stage in case.spec.stages if stage.weight > case.stage.weight]
     if later:
         return enter_stage(case, status, later[0])
@@ -123,7 +107,7 @@ def progressing(case: Case) -> Outcome:
     status = run.begin_step(status, TO_CANARY, 100, case.now)
     then = "; then control takes its template" if case.spec.promotion.mode != "TrafficOnly" else ""
     text = f"every stage has passed: moving all traffic to the canary{then}"
-    return Outcome(_phase(status, Phase.PROMOTING, "StagesPassed", text), (), 0.0)
+    return Outcome(in_phase(status, Phase.PROMOTING, "StagesPassed", text), (), 0.0)
 
 
 def promoting(case: Case) -> Outcome:
@@ -151,10 +135,10 @@ def promoting(case: Case) -> Outcome:
             checkpoint=without_samples(case.status.checkpoint),
         )
         text = f"everything is served by the new version{watched(case)}"
-        return Outcome(_phase(status, Phase.BAKING, "Promoted", text), (), 1.0)
+        return Outcome(in_phase(status, Phase.BAKING, "Promoted", text), (), 1.0)
     status = run.begin_step(case.status, TEMPLATE, 100, case.now)
     text = "the canary carries all traffic; control takes over its template"
-    return Outcome(_phase(status, Phase.PROMOTING, "StagesPassed", text), (), 0.0)
+    return Outcome(in_phase(status, Phase.PROMOTING, "StagesPassed", text), (), 0.0)
 
 
 def baking(case: Case) -> Outcome:
@@ -163,94 +147,17 @@ def baking(case: Case) -> Outcome:
         return roll_back(case, found)
     if case.spec.promotion.bake.seconds > 0:
         if (found := first(HOLDS, case)) is not None:
-            return _hold(case, found)
+            return hold(case, found)
         if (found := first((stage_time, enough_evidence), case)) is not None:
             text = f"the new version serves everything; baking: {found.message}"
             brief = f"baking: {found.brief or found.message}"
-            return Outcome(_phase(case.status, Phase.BAKING, found.reason, text), (), _look(case), brief)
+            return Outcome(in_phase(case.status, Phase.BAKING, found.reason, text), (), next_look(case), brief)
     status = msgspec.structs.replace(case.status, ended_at=timestamp(case.now), stage="full")
     done = "control runs the canary's template with 100%, the canary is removed"
     if case.spec.promotion.mode == "TrafficOnly":
         done = "the canary has 100%; templates were left alone (promotion.mode TrafficOnly)"
     text = f"promoted at {wording.clock(case.now, case.now)}: {done}"
-    return Outcome(_phase(status, Phase.SUCCEEDED, "Promoted", text), (), 0.5)
-
-
-def roll_back(case: Case, found: Finding) -> Outcome:
-    """One way: from here control gets its template, its size and all traffic back."""
-    status = run.begin_step(case.status, RESTORE, 0, case.now)
-    status = msgspec.structs.replace(
-        status,
-        found_at=timestamp(case.now),
-        first_bad_look=timestamp(case.counted.first_bad_look) if case.counted.first_bad_look else "",
-    )
-    status = _phase(status, Phase.ROLLING_BACK, found.reason, found.message)
-    return Outcome(msgspec.structs.replace(status, resumes_to=found.ends_as), _restoring(case), 0.5, found.brief)
-
-
-def rolling_back(case: Case) -> Outcome:
-    """Drives towards control at 100 % until it is seen; needs neither Prometheus nor a ready canary."""
-    status = case.status
-    cause = next((each.message for each in reversed(status.transitions) if each.to == Phase.ROLLING_BACK), "")
-    cause = cause or status.message
-    if (going := _on_its_way_back(case, cause)) is not None:
-        return going
-    ends_as = status.resumes_to or Phase.ROLLED_BACK
-    begun = wording.unix(status.found_at)
-    how = "Failed, and rolled back" if ends_as is Phase.FAILED else "Rolled back"
-    template = ", with its old template," if status.stage in {"full", "bake"} else ""
-    text = (
-        f"{how} at {wording.clock(begun, case.now)}: {wording.sentence(cause)}"
-        f" Control{template} has had 100% again since {wording.clock(case.now, case.now)}."
-        f" {_what_next(case)}"
-    )
-    assert status.step is not None
-    status = msgspec.structs.replace(
-        status,
-        restored_at=timestamp(case.now),
-        ended_at=timestamp(case.now),
-        step=msgspec.structs.replace(status.step, done=True),
-        resumes_to=None,
-        counted_until="",
-        checkpoint={},
-    )
-    return Outcome(msgspec.structs.replace(status, phase=ends_as, message=text), (), 0.5, status.summary)
-
-
-def _what_next(case: Case) -> str:
-    """What somebody does after a rollback."""
-    again = f"kubectl serin retry {case.seen.name}"
-    lost = {each.name for each in case.seen.services if each.canary is None}
-    theirs = [each.canary.deployment for each in case.spec.services if each.name in lost and each.canary.deployment]
-    made = f"Create Deployment {theirs[0]} again: that is a new run" if theirs else f"To try again: {again}"
-    return {
-        "Superseded": "The new run begins by itself",
-        "Aborted": f"To try again (spec.abort is set to false by it): {again}",
-        "CanaryDeleted": made,
-    }.get(case.status.reason, f"Correct the canary: its new template is a new run. To try the same again: {again}")
-
-
-def ended(case: Case) -> Outcome:
-    """Nothing moves any more; what Serin made is removed, then the finalizer."""
-    kept_on_canary = case.status.phase is Phase.SUCCEEDED and case.status.weight > 0  # promotion.mode TrafficOnly
-    if kept_on_canary and (found := superseded(case)) is not None:
-        return roll_back(case, found)
-    if not case.seen.finalizer or kept_on_canary:
-        return Outcome(case.status, (), 3600.0)
-    return Outcome(case.status, _removals(case), _SOON)
-
-
-def deleting(case: Case) -> Outcome:
-    """Deleting gives control 100 % and removes only what Serin made; the finalizer waits for it."""
-    if not case.seen.finalizer:
-        return Outcome(case.status, (), 3600.0)
-    status = case.status
-    if status.phase in TERMINAL and status.weight == 0:
-        return Outcome(status, _removals(case), _SOON)
-    text = "the experiment was deleted: control gets 100% back"
-    if status.phase is not Phase.ROLLING_BACK:
-        return roll_back(case, Finding("Deleted", text))
-    return _on_its_way_back(case, text) or Outcome(status, _removals(case), _SOON)
+    return Outcome(in_phase(status, Phase.SUCCEEDED, "Promoted", text), (), 0.5)
 
 
 def enter_stage(case: Case, status: Status, stage: Stage) -> Outcome:
@@ -273,7 +180,7 @@ def enter_stage(case: Case, status: Status, stage: Stage) -> Outcome:
     )
     status = run.begin_step(status, SHIFT, stage.weight, case.now, mirror=stage.mirror or 0)
     text = f"stage {stage.name}: {_moving(status)} for {stage.duration}"
-    return Outcome(_phase(status, Phase.PROGRESSING, "StageEntered", text), (), 0.0)
+    return Outcome(in_phase(status, Phase.PROGRESSING, "StageEntered", text), (), 0.0)
 
 
 def _moving(status: Status) -> str:
@@ -296,7 +203,7 @@ def _promote_template(case: Case) -> Outcome:
     """Keep first, then replace, then wait until control has rolled out; each seen before the next."""
     keep = tuple(KeepTemplate(each.name) for each in case.seen.services if not each.kept_template)
     if keep:
-        return Outcome(_phase(case.status, Phase.PROMOTING, "StagesPassed", "keeping control's template"), keep, 0.5)
+        return Outcome(in_phase(case.status, Phase.PROMOTING, "StagesPassed", "keeping control's template"), keep, 0.5)
     give = tuple(
         PromoteTemplate(each.name)
         for each in case.seen.services
@@ -304,15 +211,15 @@ def _promote_template(case: Case) -> Outcome:
     )
     if give:
         text = "control takes over the canary's template while the canary carries all traffic"
-        return Outcome(_phase(case.status, Phase.PROMOTING, "StagesPassed", text), give, 0.5)
+        return Outcome(in_phase(case.status, Phase.PROMOTING, "StagesPassed", text), give, 0.5)
     if not all(each.control is not None and each.control.rolled_out for each in case.seen.services):
         text = "control rolls out its new template while the canary carries all traffic"
-        return Outcome(_phase(case.status, Phase.PROMOTING, "StagesPassed", text), (), _SOON)
+        return Outcome(in_phase(case.status, Phase.PROMOTING, "StagesPassed", text), (), SOON)
     if (frozen := _frozen(case)) is not None:
         return frozen
     status = run.begin_step(case.status, TO_CONTROL, 0, case.now)
     text = "control has the new template; traffic returns to it"
-    return Outcome(_phase(status, Phase.PROMOTING, "StagesPassed", text), (), 0.0)
+    return Outcome(in_phase(status, Phase.PROMOTING, "StagesPassed", text), (), 0.0)
 
 
 def _frozen(case: Case) -> Outcome | None:
@@ -325,69 +232,18 @@ def _frozen(case: Case) -> Outcome | None:
     status, step = case.status, case.status.step
     if step is not None and not step.done and run.settled(case.seen):
         status = run.finish_step(case.spec, status, case.seen, case.now)
-    return _hold(case, found, status)
-
-
-def _restoring(case: Case) -> tuple[Act, ...]:
-    templates: tuple[Act, ...] = tuple(
-        RestoreTemplate(each.name)
-        for each in case.seen.services
-        if each.kept_template and not _gone(each) and _template(each) != each.original_template
-    )
-    status = msgspec.structs.replace(case.status, weight=0, mirror=0, phase=Phase.ROLLING_BACK)
-    return (*templates, *run.shifts(case.spec, status, case.seen))
-
-
-def _on_its_way_back(case: Case, cause: str) -> Outcome | None:
-    """What is still to be given back, and what that waits for; None when control has everything.
-
-    A Deployment that is gone, or is going with its namespace, has nothing to be given back.
-    """
-    acts = _restoring(case)
-    left = [each for each in case.seen.services if not (_gone(each) or each.route.settled)]
-    if not acts and not left:
-        return None
-    notes = "; ".join(f"{each.name}: {each.route.note}" for each in left if each.route.note)
-    still = "; ".join(
-        f"the canary of {each.name} still has {each.route.weight:.3g}% of the traffic"
-        for each in left
-        if each.route.weight
-    )
-    waits = "; ".join(part for part in (still, notes) if part)
-    text = cause
-    if waits:
-        text = f"{wording.sentence(cause)} Rolling back: {waits}. It goes on by itself until control has everything"
-    if waits and any(run.by_pods(each, case.status) for each in left):
-        text += _room(case)
-    status = msgspec.structs.replace(case.status, weight=0, mirror=0, message=text)
-    return Outcome(status, acts, _SOON, case.status.summary)
-
-
-def _room(case: Case) -> str:
-    """What happens where the cluster has no room for control's pods; see `traffic.replicas`."""
-    if case.seen.deleting:
-        return "; the canary leaves when control's pods are ready, so make room for them"
-    return "; where the cluster has no room for control's pods, the canary gives up its places one at a time"
-
-
-def _gone(service: ServiceObservation) -> bool:
-    return service.control is None or service.control.deleting
-
-
-def _removals(case: Case) -> tuple[Act, ...]:
-    """What Serin made goes first, then the finalizer that waited for it."""
-    return (*(RemoveCanary(service.name) for service in case.spec.services), RemoveFinalizer())
+    return hold(case, found, status)
 
 
 def _shifting(case: Case, what: str) -> Outcome:
     text = f"{what}: {_notes(case)}{_patience(case)}"
-    status = _waiting(case.status, case.status.reason or "Shifting", text)
+    status = waiting(case.status, case.status.reason or "Shifting", text)
     acts = run.shifts(case.spec, status, case.seen)
     if (found := route_not_followed(case)) is not None:  # it is said and still tried
-        return Outcome(_hold(case, found).status, acts, _SOON)
+        return Outcome(hold(case, found).status, acts, SOON)
     if case.status.reason == "RouteNotFollowed":  # and now it is followed
-        status = _phase(status, case.position, "Shifting", text)
-    return Outcome(status, acts, _SOON)
+        status = in_phase(status, case.position, "Shifting", text)
+    return Outcome(status, acts, SOON)
 
 
 def _patience(case: Case) -> str:
@@ -413,32 +269,14 @@ def _refused(case: Case) -> Outcome:
     text = f"{wording.sentence(problem.message + more)} It begins by itself when that is corrected"
     if not moved:
         text += "; no traffic has moved"
-    status = _phase(case.status, Phase.PENDING, problem.reason, text)
+    status = in_phase(case.status, Phase.PENDING, problem.reason, text)
     status = msgspec.structs.replace(status, weight=0, mirror=0, stage="")
     if not moved:
-        return Outcome(status, (), _LATER, problem.message)
+        return Outcome(status, (), LATER, problem.message)
     # An earlier run may have left traffic away from control. When it is back, control's size is its owner's again.
     if not run.settled(case.seen):
-        return Outcome(status, run.shifts(case.spec, status, case.seen), _SOON)
-    return Outcome(run.without_sizes(status), _removals(case) if case.seen.finalizer else (), _SOON)
-
-
-def _hold(case: Case, found: Finding, status: Status | None = None) -> Outcome:
-    phase = Phase.PAUSED if found.reason == "Paused" else Phase.HOLDING
-    held = _phase(status or case.status, phase, found.reason, found.message)
-    return Outcome(msgspec.structs.replace(held, resumes_to=case.position), (), _look(case), found.brief)
-
-
-def _phase(status: Status, phase: Phase, reason: str, message: str) -> Status:
-    return msgspec.structs.replace(status, phase=phase, reason=reason, message=message, resumes_to=None)
-
-
-def _waiting(status: Status, reason: str, message: str) -> Status:
-    return msgspec.structs.replace(status, reason=reason, message=message)
-
-
-def _look(case: Case) -> float:
-    return case.spec.analysis.interval.seconds
+        return Outcome(status, run.shifts(case.spec, status, case.seen), SOON)
+    return Outcome(run.without_sizes(status), removals(case) if case.seen.finalizer else (), SOON)
 
 
 def _notes(case: Case) -> str:

@@ -8,7 +8,7 @@ from pathlib import Path
 import yaml
 
 ROOT = Path(__file__).parents[3]
-_ARGUMENT = {"Finding": 0, "Problem": 0, "EventNote": 1, "_phase": 2, "_waiting": 1}
+_ARGUMENT = {"Finding": 0, "Problem": 0, "EventNote": 1, "in_phase": 2, "waiting": 1}
 """Where each of these functions takes its reason."""
 
 

@@ -261,3 +261,11 @@ def test_a_promotion_says_what_comes_next() -> None:
     assert told[Phase.PROMOTING, "StagesPassed"] == moving
     assert told[Phase.BAKING, "Promoted"] == "everything is served by the new version and watched for 1m (bake)"
     assert told[Phase.BAKING, "StageRunning"].startswith("baking: until ")
+
+
+def test_nobody_is_blamed_for_a_template_that_the_spec_has() -> None:
+    """Where Serin makes the canaries, a run that differs without an edit or a retry is nobody's template."""
+    world = World(spec(services=PATCHED))
+    reach(world, Phase.PROGRESSING, "canary")
+    _edit(world)
+    assert "the spec or the canary's template was changed, or a retry" in _note(_decided(world), "NewRun")
