@@ -229,7 +229,7 @@ async def test_edges_are_found(source: MetricsSource, history: tuple[str, int]) 
 @pytest.mark.parametrize(
     ("changes", "reason", "words"),
     [
-        ({}, "HistogramEdgeMissing", "found: 0.1, 0.2): add a bucket at 0.15, or change latencyP95.max"),
+        ({}, "HistogramEdgeMissing", "found: 0.1, 0.2 s): add a bucket at 0.15, or change latencyP95.max"),
         ({"service": "nobody"}, "NoRequestSeries", "it has service: "),
         ({"namespace": "none"}, "NoRequestSeries", "it has namespace: ns"),
         ({"metrics": Metrics(requests="none_total")}, "NoRequestSeries", "it has no none_total at all"),
