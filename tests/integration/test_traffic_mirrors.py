@@ -52,6 +52,8 @@ def test_copies_begin_when_the_canary_can_answer_them(kube: Kube, namespace: str
     assert shop.sizes() == (TOTAL, 3)
     shop.write(0, mirror=25)
     assert filters(shop) == [], "no pod is ready"
+    shop.read(0, mirror=25)
+    assert shop.read(0, mirror=25, after=60.0).unserved == "", "nothing is copied to it yet"
     make_ready(kube, namespace, "shop-next")
     shop.write(0, mirror=25)
     assert filters(shop) == [], "the proxies may not know their endpoints yet"

@@ -120,7 +120,7 @@ class RouteRouter:
             token=token,
             note=", ".join(notes),
             trouble=lag if lag and since >= _PATIENCE else "",
-            unserved=self._unserved(namespace, service, address, canary, share, mirror),
+            unserved=self._unserved(namespace, service, address, canary, share, copies.share(route)),
         )
 
     def _unserved(
@@ -130,14 +130,14 @@ class RouteRouter:
         address: Address,
         canary: Workload | None,
         share: float | None,
-        mirror: int | None,
+        copied: float,
     ) -> str:
         """Where pods are the split, one that dies takes its share with it; a route goes on leading users there."""
-        dead = bool(share or mirror) and (canary is None or canary.ready == 0)
+        dead = bool(share or copied) and (canary is None or canary.ready == 0)
         lasted = self._memory.held(namespace, service.name, "dead", "dead" if dead else "")
         if lasted < _UNSERVED_FOR:
             return ""
-        gives = f"copies {mirror}% of the requests to it" if mirror else f"gives it {percent(share)}"
+        gives = f"copies {percent(copied)} of the requests to it" if copied else f"gives it {percent(share)}"
         return f"the canary has had no ready pod for {lasted:.0f}s, and {address} {gives}"
 
     def write(self, namespace: str, service: Service, *, weight: int, total: int, mirror: int | None = None) -> None:
