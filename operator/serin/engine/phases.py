@@ -266,9 +266,9 @@ def _refused(case: Case) -> Outcome:
     problem = case.seen.problems[0]
     more = f" (and {len(case.seen.problems) - 1} more)" if len(case.seen.problems) > 1 else ""
     moved = touched(case.status, finalizer=case.seen.finalizer)
-    text = f"{wording.sentence(problem.message + more)} It begins by itself when that is corrected"
-    if not moved:
-        text += "; no traffic has moved"
+    # Before what is wrong: that may end with commands, which somebody copies.
+    first_of_all = "" if moved else "no traffic has moved; "
+    text = f"{first_of_all}it begins by itself when this is corrected: {problem.message}{more}"
     status = in_phase(case.status, Phase.PENDING, problem.reason, text)
     status = msgspec.structs.replace(status, weight=0, mirror=0, stage="")
     if not moved:

@@ -177,7 +177,7 @@ def test_what_is_refused_says_how_it_goes_on() -> None:
     """Whether anything has moved, and that nobody has to start it again."""
     world = World(spec())
     status = _decided(world, problems=(Problem("Autoscaled", "an autoscaler has it"), Problem("B", "b"))).status
-    told = "an autoscaler has it (and 1 more). It begins by itself when that is corrected; no traffic has moved"
+    told = "no traffic has moved; it begins by itself when this is corrected: an autoscaler has it (and 1 more)"
     assert (status.message, status.summary) == (told, "an autoscaler has it")
 
 
