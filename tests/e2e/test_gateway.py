@@ -57,7 +57,7 @@ class Routed:
             for each in services or (SERVICE,)
         ]
         # What is tried here is the route; a busy machine's latency is no part of it.
-        judged = {"errorRate": GUARDRAILS["errorRate"], "latencyP95": {"max": "2.5s", "worseThanControl": "100%"}}
+        judged = {"errorRate": GUARDRAILS["errorRate"], "latencyP95": {"max": "2500ms", "worseThanControl": "100%"}}
         await self.shop.start(name, **{"services": asked, "guardrails": judged, "stages": LONG, **spec})
 
     async def at(self, name: str, weight: int) -> Seen:
