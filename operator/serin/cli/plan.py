@@ -17,10 +17,10 @@ from rich.console import Console
 from rich.progress import Progress
 
 from serin.api.names import KIND
-from serin.api.spec import InvalidSpecError, PrometheusRef, Spec, Stage
+from serin.api.spec import InvalidSpecError, PrometheusRef, Spec
 from serin.api.units import Duration, Share
 from serin.cli import plan_show
-from serin.cli.plan_delay import FAULTS, Delay, Fault, delay
+from serin.cli.plan_delay import FAULTS, Delay, Fault, canary_percent, delay
 from serin.cli.plan_figures import Figures, ServiceFigures, figures
 from serin.cli.plan_goals import GoalPlan, plan_goal, warnings_of
 from serin.cli.simulate import read_experiment
@@ -166,23 +166,19 @@ def _warnings(spec: Spec, known: Figures, goals: tuple[GoalPlan, ...], delays: D
             text = f"stage {plan_of_looks.stage.name} is not whole weeks, so some weekdays count more"
             found.append(f"{text}: write duration: {whole}d")
     for name, each in known.services.items():
-        found += [
-            f"{name}: stage {stage.name} has only {each.rate * stage.duration.seconds * _share(stage):,.0f} canary"
-            f" requests, and minRequests is {spec.analysis.min_requests:,}: it waits for more"
-            for stage in spec.stages
-            if each.rate is not None and each.rate * stage.duration.seconds * _share(stage) < spec.analysis.min_requests
-        ]
+        if each.rate is None:
+            continue
+        for stage in spec.stages:
+            expected = each.rate * stage.duration.seconds * canary_percent(stage) / 100
+            if expected < spec.analysis.min_requests:
+                text = f"{name}: stage {stage.name} has only {expected:,.0f} canary requests"
+                found.append(f"{text}, and minRequests is {spec.analysis.min_requests:,}: it waits for more")
     found += [
         f"{service}: {fault} would be missed in stage {stage} in {each.runs - each.found} of {each.runs} experiments"
         for (service, stage, fault), each in delays.items()
         if each is not None and each.found < each.runs * _HALF
     ]
     return found
-
-
-def _share(stage: Stage) -> float:
-    """The canary's requests as a share of all that users send, 0 to 1."""
-    return (stage.mirror or stage.weight) / 100
 
 
 def _elsewhere(address: str) -> PrometheusRef:

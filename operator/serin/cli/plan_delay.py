@@ -128,10 +128,15 @@ def _percentile(after: list[float], runs: int, share: float) -> float | None:
     return sorted(after)[rank] if rank < len(after) else None
 
 
+def canary_percent(stage: Stage) -> int:
+    """The canary's requests in a stage, in percent of all that users send: a share of them, or copies."""
+    return stage.mirror or stage.weight
+
+
 def _split(random: np.random.Generator, figures: ServiceFigures, stage: Stage, seconds: float) -> tuple[int, int]:
     assert figures.rate is not None
     total = int(random.poisson(figures.rate * seconds))
-    canary = int(random.binomial(total, (stage.mirror or stage.weight) / 100))
+    canary = int(random.binomial(total, canary_percent(stage) / 100))
     return (total if stage.mirror else total - canary), canary
 
 

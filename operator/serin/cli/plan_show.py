@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from rich.table import Table
 
-from serin.cli.plan_delay import FAULTS
+from serin.cli.plan_delay import FAULTS, canary_percent
 from serin.engine.goals.schedule import schedule
 from serin.engine.goals.wording import number
 from serin.engine.wording import length, milliseconds, share
@@ -103,7 +103,7 @@ def _delays(
     table = _table(
         "SERVICE",
         "ROLLED BACK AFTER",
-        *(f"{stage.name} {stage.mirror or stage.weight}%{' copied' if stage.mirror else ''}" for stage in stages),
+        *(f"{stage.name} {canary_percent(stage)}%{' copied' if stage.mirror else ''}" for stage in stages),
     )
     for name in known.services:
         for fault in FAULTS:

@@ -100,9 +100,8 @@ def progressing(case: Case) -> Outcome:
         text = _granularity(case) + found.message + lately(status, case.now)
         brief = found.brief or found.message
         return Outcome(in_phase(status, Phase.PROGRESSING, found.reason, text), (), next_look(case), brief)
-    later = [stage for stage in case.spec.stages if stage.weight > case.stage.weight]
-    if later:
-        return enter_stage(case, status, later[0])
+    if (later := run.next_stage(case.spec, case.stage)) is not None:
+        return enter_stage(case, status, later)
     status = msgspec.structs.replace(status, stage="full")
     status = run.begin_step(status, TO_CANARY, 100, case.now)
     then = "; then control takes its template" if case.spec.promotion.mode != "TrafficOnly" else ""

@@ -4,6 +4,7 @@ from typing import Final
 
 from serin.api.status import Phase, Status
 from serin.engine.case import Case
+from serin.engine.run import next_stage
 from serin.engine.wording import clock, unix
 
 _A_WHILE: Final = 600.0
@@ -31,9 +32,8 @@ def afterwards(case: Case) -> str:
     """What comes when the stage is over."""
     if case.position is Phase.BAKING or case.stage is None:
         return "it has succeeded (until then guardrails still roll back)"
-    later = [stage for stage in case.spec.stages if stage.weight > case.stage.weight]
-    if later:
-        return f"{later[0].weight}% ({later[0].name})"
+    if (later := next_stage(case.spec, case.stage)) is not None:
+        return f"{later.weight}% ({later.name})"
     if case.spec.promotion.approval == "Manual":
         return "it waits for an approval"
     return f"it is promoted{watched(case)}"

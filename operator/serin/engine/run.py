@@ -23,6 +23,7 @@ __all__ = [
     "finish_step",
     "new_run",
     "new_run_may_begin",
+    "next_stage",
     "position",
     "run_id",
     "settled",
@@ -99,6 +100,11 @@ def stage_of(spec: Spec, status: Status) -> Stage | None:
     if position(status) is Phase.BAKING:
         return Stage(name="bake", weight=100, duration=spec.promotion.bake)
     return next((stage for stage in spec.stages if stage.name == status.stage), None)
+
+
+def next_stage(spec: Spec, stage: Stage) -> Stage | None:
+    """The stage behind another one; None behind the last."""
+    return next((each for each in spec.stages if each.weight > stage.weight), None)
 
 
 def split_total(service: Service, status: Status) -> int:
