@@ -154,7 +154,7 @@ def judge(status: int, headers: dict[str, str], raw: bytes, call: Call) -> tuple
     """
     if status >= 300:
         fault = next((value for name, value in headers.items() if name.lower() == "x-serin-fault"), "")
-        return (INJECTED if "error" in fault else f"http {status}"), None
+        return (INJECTED if "error" in fault else f"http {status}{told(raw)}"), None
     try:
         body = json.loads(raw)
     except ValueError:
@@ -162,6 +162,19 @@ def judge(status: int, headers: dict[str, str], raw: bytes, call: Call) -> tuple
     if not isinstance(body, dict) or not body.get(call.proof):
         return "wrong body", None
     return None, body
+
+
+def told(raw: bytes) -> str:
+    """Return what a problem document (RFC 9457) tells, as `: text`; nothing when a body is none.
+
+    A 503 of a pod that is full, one of a database that is slow and one of a proxy without pods differ in nothing else.
+    """
+    try:
+        body = json.loads(raw)
+    except ValueError:
+        return ""
+    detail = body.get("detail") if isinstance(body, dict) else None
+    return f": {detail}" if isinstance(detail, str) else ""
 
 
 def kind_of(error: Exception) -> str:

@@ -32,7 +32,7 @@ class Failure:
         service: Service that it was for.
         target: URL that it was sent to.
         variant: Variant that answered, or `-`.
-        kind: `injected`, `http 503`, `refused`, `reset`, `disconnected`, `timeout`, `wrong body`, `other: ...`.
+        kind: `injected`, `http 503: detail`, `refused`, `reset`, `disconnected`, `timeout`, `wrong body`, `other: ...`.
         seconds: Time from when it was due until it had failed.
     """
 

@@ -82,7 +82,7 @@ async def test_what_fails_is_told_apart() -> None:
             headers = {"x-serin-fault": "error", "x-serin-variant": "canary"}
             return web.Response(status=500, headers=headers)
         if number == 1:
-            return web.Response(status=503)
+            return web.json_response({"detail": "full"}, status=503)
         if number == 2:
             return web.json_response({})
         if number == 3:
@@ -95,7 +95,7 @@ async def test_what_fails_is_told_apart() -> None:
         report = await run(plan(url), on_failure=failures.append)
     kinds = report.failures
     reset = kinds.pop("reset", 0) + kinds.pop("disconnected", 0)
-    assert dict(kinds) == {"injected": 4, "http 503": 4, "wrong body": 4}
+    assert dict(kinds) == {"injected": 4, "http 503: full": 4, "wrong body": 4}
     assert reset == 4
     assert (report.injected, report.own_failures) == (4, 12)
     assert report.unanswered.total() == 12, "all but those that a pod has put its variant on"
