@@ -26,6 +26,8 @@ NAME = "serin"
 NODE = f"{NAME}-control-plane"
 READY_TIMEOUT = "120s"
 RESTART_TIMEOUT = 120.0
+COREDNS = "deployment/coredns"
+KUBE_PROXY_CPU = "20m"
 PROJECT_IMAGES = ("serin/operator:dev", "serin/recommendation:dev", "serin/conversation:dev")
 
 
@@ -62,8 +64,29 @@ class Cluster:
         return [
             Step("kind-create", "creates the cluster, or starts the one that is stopped", 30, self.ready, self._create),
             Step("kind-egress", "keeps traffic of pods on this machine", 1, self._egress_done, self._egress),
+            Step("kind-shares", "gives kube-proxy a share of the CPU", 10, self._shares_done, self._shares),
             self.load_step("kind-load-usual", [versions.prometheus_image()], 10),
         ]
+
+    def _shares_done(self) -> bool:
+        # Another kind of cluster is its owner's.
+        if not self._built_node():
+            return True
+        path = "jsonpath={.spec.template.spec.containers[0].resources.requests.cpu}"
+        asked = answer(*self.kubectl("-n", "kube-system", "get", "daemonset/kube-proxy", "-o", path))
+        path = "jsonpath={.spec.replicas}"
+        return asked == KUBE_PROXY_CPU and answer(*self.kubectl("-n", "kube-system", "get", COREDNS, "-o", path)) == "1"
+
+    def _shares(self, shell: Shell) -> None:
+        """Let kube-proxy keep up while pods start, and free the place that a second CoreDNS would take on one node.
+
+        kubeadm gives kube-proxy no request, so under load everything goes before it, and Services lead to pods that
+        have ended.
+        """
+        asks = f"--requests=cpu={KUBE_PROXY_CPU}"
+        shell.run(*self.kubectl("-n", "kube-system", "set", "resources", "daemonset/kube-proxy", asks))
+        shell.run(*self.kubectl("-n", "kube-system", "scale", COREDNS, "--replicas=1"))
+        self._wait(shell)
 
     def load_step(self, name: str, tags: Iterable[str], usual: float) -> Step:
         """Return the step that puts those of the named images that exist here into the node, where it lacks them."""
@@ -125,7 +148,7 @@ class Cluster:
             shell.run("sh", "-c", script, timeout=180, why="The cluster did not get ready in three minutes.")
 
         patiently("wait", "--for=condition=Ready", "node", "--all", f"--timeout={READY_TIMEOUT}")
-        for workload in ("daemonset/kube-proxy", "deployment/coredns"):
+        for workload in ("daemonset/kube-proxy", COREDNS):
             patiently("-n", "kube-system", "rollout", "status", workload, f"--timeout={READY_TIMEOUT}")
         end = time.monotonic() + RESTART_TIMEOUT
         while not self.ready():

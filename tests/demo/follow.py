@@ -31,6 +31,8 @@ def load_plan(rate: float, seconds: float = LONGEST, gateway: str = "") -> Plan:
             Target("conversation", (gateway or ADDRESSES["conversation"],), rate),
         ),
         duration=seconds,
+        # A pod that is full says when to come again. What is still refused then is lost.
+        attempts=3,
     )
 
 

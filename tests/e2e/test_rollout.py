@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 from tests.demo.follow import ended
 from tests.demo.install import SERVICES
 from tests.demo.kubectl import NAMESPACE, get, kubectl
-from tests.e2e.shop import CONTROL_PODS, LONG, Shop
+from tests.e2e.shop import CONTROL_PODS, LENIENT, LONG, Shop
 
 ERRORS = {"SERIN_FAULT_ERROR_SHARE": "0.2"}
 SLOW = {"SERIN_FAULT_LATENCY": "200ms"}
@@ -15,7 +15,7 @@ SLOW = {"SERIN_FAULT_LATENCY": "200ms"}
 async def test_a_good_release_is_promoted(shop: Shop) -> None:
     """A good canary passes its stages and the bake, control gets its template, and no request fails on the way."""
     async with shop.load() as load:
-        await shop.start("promoted")
+        await shop.start("promoted", guardrails=LENIENT)
         seen = await shop.until("promoted", ended, wait=300)
     assert seen.phase == "Succeeded", seen.status["message"]
     assert seen.condition("Promoted")["status"] == "True"
@@ -121,7 +121,7 @@ async def test_operator_killed_in_the_middle(shop: Shop) -> None:
     """Killed in a stage and while it promotes, the operator goes on: no stage is lost, no effect happens twice."""
     began = datetime.now(UTC) - timedelta(seconds=2)
     async with shop.load() as load:
-        await shop.start("killed")
+        await shop.start("killed", guardrails=LENIENT)
         await shop.until("killed", lambda seen: seen.phase == "Progressing" and seen.status["weight"] == 25)
         await shop.kill_operator()
         await shop.until("killed", lambda seen: seen.phase == "Promoting" or ended(seen), wait=240)

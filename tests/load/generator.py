@@ -101,18 +101,23 @@ class Load:
     ) -> None:
         self.report.sent[target.service] += 1
         lag = time.monotonic() - due
-        headers: dict[str, str] = {}
+        found: dict[str, str] = {}
         answered, kind, answer = False, None, None
-        try:
-            async with session.post(url, json=call.body, headers={"x-user-id": call.user_id}) as response:
-                headers = dict(response.headers)
-                raw = await response.read()
-                answered = True
-                kind, answer = judge(response.status, headers, raw, call)
-        except (aiohttp.ClientError, OSError, TimeoutError) as error:
-            kind = kind_of(error)
+        for left in reversed(range(self.plan.attempts)):
+            try:
+                async with session.post(url, json=call.body, headers={"x-user-id": call.user_id}) as response:
+                    found = {name.lower(): value for name, value in response.headers.items()}
+                    raw = await response.read()
+                    answered = True
+                    kind, answer = judge(response.status, found, raw, call)
+            except (aiohttp.ClientError, OSError, TimeoutError) as error:
+                answered, kind = False, kind_of(error)
+                break
+            if not left or (pause := asked_to_wait(response.status, found)) is None:
+                break
+            self.report.refused[target.service] += 1
+            await asyncio.sleep(pause)
         seconds = time.monotonic() - due
-        found = {name.lower(): value for name, value in headers.items()}
         variant = found.get("x-serin-variant", NOBODY)
         traffic.done(call, answer)
         self.report.add(
@@ -149,12 +154,17 @@ def offsets(arrivals: Arrivals, rate: float, draw: random.Random) -> Iterator[fl
 def judge(status: int, headers: dict[str, str], raw: bytes, call: Call) -> tuple[str | None, dict[str, Any] | None]:
     """Say whether an answer is right.
 
+    Args:
+        status: Its status.
+        headers: Its headers, with names in lower case.
+        raw: Its body.
+        call: What was asked.
+
     Returns:
         The kind of failure or None, and the body of a right answer.
     """
     if status >= 300:
-        fault = next((value for name, value in headers.items() if name.lower() == "x-serin-fault"), "")
-        return (INJECTED if "error" in fault else f"http {status}{told(raw)}"), None
+        return (INJECTED if "error" in headers.get("x-serin-fault", "") else f"http {status}{told(raw)}"), None
     try:
         body = json.loads(raw)
     except ValueError:
@@ -162,6 +172,15 @@ def judge(status: int, headers: dict[str, str], raw: bytes, call: Call) -> tuple
     if not isinstance(body, dict) or not body.get(call.proof):
         return "wrong body", None
     return None, body
+
+
+def asked_to_wait(status: int, headers: dict[str, str]) -> float | None:
+    """Return for how many seconds a service that is too busy asks to be left alone; None when it does not ask.
+
+    Only a service asks: a proxy that has no pod, or that lost one, does not.
+    """
+    wait = headers.get("retry-after", "")
+    return float(wait) if status == 503 and wait.isdecimal() and "x-serin-fault" not in headers else None
 
 
 def told(raw: bytes) -> str:

@@ -50,6 +50,8 @@ class Plan:
             ones give the canary its share of requests; `keep` reuses them, as a proxy or a browser does.
         turns: Messages of a conversation before its user begins another.
         timeout: Seconds after which a request has failed.
+        attempts: How often a request is sent while it is answered 503 with Retry-After, as a polite client does; the
+            wait is part of its latency.
         max_inflight: Requests in flight at most; what is due beyond them is reported as unsent.
         seed: Draws users, texts and Poisson gaps.
     """
@@ -63,6 +65,7 @@ class Plan:
     connections: Connections = "fresh"
     turns: int = 5
     timeout: float = 10.0
+    attempts: int = 1
     max_inflight: int = 500
     seed: int = 1
 
@@ -76,5 +79,5 @@ class Plan:
             raise ValueError(f"the skew must be between 0 and {MOST_SKEW:g}")
         if self.asks < 1:
             raise ValueError("a visit has at least one request")
-        if min(self.users, self.turns, self.max_inflight) < 1 or self.timeout <= 0:
-            raise ValueError("users, turns, requests in flight and the timeout must be positive")
+        if min(self.users, self.turns, self.attempts, self.max_inflight) < 1 or self.timeout <= 0:
+            raise ValueError("users, turns, attempts, requests in flight and the timeout must be positive")

@@ -125,6 +125,8 @@ class Report:
         self.seconds = 0.0
         self.sent: Counter[str] = Counter()
         self.unsent: Counter[str] = Counter()
+        self.refused: Counter[str] = Counter()
+        """Answers 503 with Retry-After that were followed by another attempt, by service."""
         self.series: dict[tuple[str, str], Series] = {}
         self.routes: dict[tuple[str, str], RouteSeries] = {}
         self._recent: deque[tuple[float, str, str, bool, float]] = deque()
@@ -233,6 +235,7 @@ class Report:
             "seconds": self.seconds,
             "sent": dict(self.sent),
             "unsent": dict(self.unsent),
+            "refused": dict(self.refused),
             "failed": dict(self.failures),
             "injected": self.injected,
             "routes": [
@@ -287,12 +290,13 @@ class Report:
 
     def sentence(self) -> str:
         """Say how it went in one line."""
+        waited = f" {self.refused.total():,} times one was asked to come again." if self.refused else ""
         if self.own_failures == 0:
             injected = f"; {self.injected:,} failed on purpose" if self.injected else ""
-            return f"No request failed{' otherwise' if injected else ''}{injected}."
+            return f"No request failed{' otherwise' if injected else ''}{injected}.{waited}"
         kinds = [f"{count:,} {kind}" for kind, count in self.failures.most_common() if kind != INJECTED]
         kinds += [f"{self.unsent.total():,} unsent (too many in flight)"] if self.unsent else []
-        return f"{self.own_failures:,} requests failed: {', '.join(kinds)}."
+        return f"{self.own_failures:,} requests failed: {', '.join(kinds)}.{waited}"
 
 
 def _milliseconds(seconds: float) -> float | None:

@@ -5,6 +5,7 @@ import contextlib
 import json
 import random
 import socket
+from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 
@@ -255,3 +256,31 @@ def test_failures_are_exit_code_1_and_written_down(tmp_path: Path, capsys: pytes
     assert report["own_failures"] == len(lines) == 10
     assert set(lines[0]) == {"at", "service", "target", "variant", "kind", "seconds"}
     assert "10 requests failed: 10 refused." in capsys.readouterr().out
+
+
+async def test_a_polite_client_comes_again() -> None:
+    """503 with Retry-After is followed by another attempt, as often as the plan has; without it, it is a failure."""
+    seen: Counter[str] = Counter()
+
+    async def busy(request: web.Request) -> web.StreamResponse:
+        user = request.headers["x-user-id"]
+        seen[user] += 1
+        if seen[user] < 3:
+            return web.Response(status=503, headers={"Retry-After": "0"})
+        return await right(request)
+
+    async def gone(_: web.Request) -> web.StreamResponse:
+        return web.Response(status=503)
+
+    async with served(busy) as url:
+        polite = await run(plan(url, attempts=3, users=100_000))
+        seen.clear()
+        hasty = await run(plan(url, users=100_000))
+    async with served(gone) as url:
+        lost = await run(plan(url, attempts=3))
+    assert polite.own_failures == 0
+    assert polite.refused.total() == 2 * polite.sent.total()
+    assert hasty.own_failures == hasty.sent.total()
+    assert lost.own_failures == lost.sent.total()
+    assert not lost.refused
+    assert "come again" in polite.sentence()
