@@ -7,7 +7,7 @@ VENV        := .venv
 BIN         := $(VENV)/bin
 STAMP       := $(VENV)/.installed
 CLUSTER     := $(PYTHON) -m tests.cluster
-TIERS       := tests/unit tests/integration tests/e2e
+CONTROLLER  := tests/integration/controller
 PYTEST_ARGS ?=
 DEMO_ARGS   ?=
 SERVICES_ARGS ?=
@@ -75,8 +75,11 @@ e2e: venv images ## Test whole rollouts on the real cluster, through a gateway t
 	@$(CLUSTER) gateway-if-built
 	$(BIN)/pytest tests/e2e $(PYTEST_ARGS)
 
+# Three runs: what waits for a program of its own shares the cores, what is under load has them alone, and so has the cluster.
 test: lint packages images ## Check and test everything: lint, unit, integration, e2e
-	$(BIN)/pytest $(TIERS) $(PYTEST_ARGS)
+	$(BIN)/pytest --numprocesses=3 --dist=loadfile tests/unit $(CONTROLLER) $(PYTEST_ARGS)
+	$(BIN)/pytest tests/integration --ignore=$(CONTROLLER) $(PYTEST_ARGS)
+	$(BIN)/pytest tests/e2e $(PYTEST_ARGS)
 
 cluster: ## Start the real cluster (kind), or heal it; says what to export
 	@$(CLUSTER) up

@@ -7,7 +7,7 @@ import argparse
 import math
 
 from serin.api.units import Duration, Share
-from serin.engine.world import Fault
+from serin.engine.generated import Fault
 
 EXAMPLE = "errors=5%,latency=60ms,from=6h,until=8h,service=recommendation,on=canary"
 SPLIT = "split=20%,from=6h"

@@ -7,8 +7,8 @@ from typing import Any
 
 from serin.api.status import Status
 from serin.cli.course import Course
+from serin.engine.generated import Fault
 from serin.engine.wording import length, unix
-from serin.engine.world import Fault
 
 _UNITS = ((86400.0, "days"), (3600.0, "hours"), (60.0, "minutes"), (0.0, "seconds"))
 _PHASE = {"Paused": "0.85", "Holding": "#f6e3b4", "RollingBack": "#f3c4bd", "Baking": "#d5e6d0", "Promoting": "#dbe4f2"}

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from serin.engine.evidence import latency_config, rate_config
+from serin.engine.configs import latency_config, rate_config
 from serin.engine.shown import ERROR_RATE
 from serin.stats import LatencyConfig, LatencyLook, Look, RateConfig, start, update_all
 

@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Any, Final
 from serin.api.names import CANARY, CONTROL
 from serin.api.spec import canary_name
 from serin.api.status import Status
+from serin.engine.generated import EDGES, Traffic
 from serin.engine.history import latency_dispersion, rate_dispersion, with_history
 from serin.engine.observation import Observation, Unmeasured
 from serin.engine.shown import ERROR_RATE
-from serin.engine.world import EDGES, Traffic
 from serin.stats import Dispersion
 
 if TYPE_CHECKING:

@@ -20,10 +20,11 @@ from serin.api.units import Duration, Share
 from serin.cli.course import Course
 from serin.cli.faults import EXAMPLE, SPLIT, parse_fault
 from serin.cli.picture import NoPictureError, draw
+from serin.engine.generated import Fault, Traffic
 from serin.engine.goals.schedule import goal_problems
 from serin.engine.goals.world import GoalEffect
 from serin.engine.wording import count, length, unix
-from serin.engine.world import Fault, Traffic, World
+from serin.engine.world import World
 
 __all__ = ["add_arguments", "main", "read_experiment"]
 

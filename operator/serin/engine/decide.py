@@ -16,11 +16,12 @@ from serin.engine import changes, phases, record, restoring, run, sample_ratio
 from serin.engine.case import Case
 from serin.engine.conditions import significant, with_conditions, with_transition
 from serin.engine.decision import AddFinalizer, Decision, EventNote, RemoveFinalizer
-from serin.engine.evidence import Counted, Fed, count_looks, worst
+from serin.engine.evidence import Counted, count_looks, worst
 from serin.engine.goals import judging
 from serin.engine.history import with_history
 from serin.engine.observation import Observation
 from serin.engine.outcome import Outcome
+from serin.engine.tested import Fed
 from serin.engine.wording import brief, length, timestamp, unix
 
 _STALLED_AFTER: Final = 600.0

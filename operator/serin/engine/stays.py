@@ -7,10 +7,10 @@ from serin.api.spec import Spec
 from serin.api.status import GuardrailStatus, Phase, Status, VerdictName
 from serin.engine import ratios, wording
 from serin.engine.case import Case, Finding, Rule
-from serin.engine.evidence import samples
 from serin.engine.goals import judging
 from serin.engine.phrases import afterwards, watched, way_back, where
 from serin.engine.run import approved
+from serin.engine.tested import samples
 
 
 def stage_time(case: Case) -> Finding | None:

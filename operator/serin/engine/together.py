@@ -10,8 +10,8 @@ from serin.api.spec import InvalidSpecError, Spec
 from serin.api.status import Status
 from serin.engine.decide import bakes, counts, decide
 from serin.engine.decision import Decision
-from serin.engine.evidence import Fed, First, feed_all
 from serin.engine.observation import Observation, Unmeasured
+from serin.engine.tested import Fed, First, feed_all
 
 
 class Question(NamedTuple):

@@ -28,6 +28,7 @@ from serin.engine.decision import (
     RestoreTemplate,
     Shift,
 )
+from serin.engine.generated import Fault, Traffic, combined, variant
 from serin.engine.goals import judging
 from serin.engine.goals.world import GoalEffect, GoalUsers
 from serin.engine.observation import (
@@ -39,59 +40,11 @@ from serin.engine.observation import (
     ServiceCounts,
     ServiceObservation,
     Unmeasured,
-    VariantCounts,
     Workload,
 )
 from serin.engine.split import pods_for
 from serin.engine.staying import Staying
 from serin.engine.wording import unix
-
-EDGES = (0.01, 0.025, 0.05, 0.075, 0.085, 0.095, 0.105, 0.12, 0.135, 0.145, 0.15, 0.165, 0.2, 0.3, 0.5, 1.0, 2.5)
-"""The buckets of the services that come with Serin."""
-
-
-@dataclass(frozen=True, slots=True)
-class Traffic:
-    """What the generated requests are like, each service alike.
-
-    Args:
-        rate: requests per second of each service, both variants together.
-        errors: share of requests that fail in both variants.
-        p50: median latency in seconds.
-        p95: 95th percentile of latency in seconds; the distribution between is log-normal.
-    """
-
-    rate: float = 50.0
-    errors: float = 0.002
-    p50: float = 0.045
-    p95: float = 0.110
-
-
-@dataclass(frozen=True, slots=True)
-class Fault:
-    """What is wrong with the new version from `after` to `until` seconds after the start.
-
-    Args:
-        errors: share of its requests that fail in addition.
-        latency: seconds added to each of its requests.
-        after: seconds from the start of the experiment.
-        service: the service that has it; empty: all.
-        until: seconds from the start of the experiment.
-        shared: both versions have it: an incident that is nobody's fault.
-        split: the canary's share of the traffic, 0 to 1, whatever its route says; None: the route is right.
-    """
-
-    errors: float = 0.0
-    latency: float = 0.0
-    after: float = 0.0
-    service: str = ""
-    until: float = math.inf
-    shared: bool = False
-    split: float | None = None
-
-    def active(self, service: str, at: float) -> bool:
-        """Whether a service has it so many seconds after the start."""
-        return self.after <= at < self.until and self.service in {"", service}
 
 
 @dataclass(slots=True)
@@ -386,27 +339,13 @@ class World:
         if (copies := self.copies.get(name, 0)) and pair.canary is not None and self._ready(pair.canary):
             canary += int(self._random.binomial(control, copies / 100))
         return ServiceCounts(
-            control=self._variant(control, self._fault(name, at, new=new_control)),
-            canary=self._variant(canary, self._fault(name, at, new=True)),
+            control=variant(self._random, self.traffic, control, self._fault(name, at, new=new_control)),
+            canary=variant(self._random, self.traffic, canary, self._fault(name, at, new=True)),
         )
 
     def _fault(self, name: str, at: float, *, new: bool) -> tuple[float, float]:
         """(error share, added latency) of a version at a time."""
-        active = [each for each in self.faults if (new or each.shared) and each.active(name, at)]
-        share = 1 - (1 - self.traffic.errors) * math.prod(1 - each.errors for each in active)
-        return share, sum(each.latency for each in active)
-
-    def _variant(self, requests: int, fault: tuple[float, float]) -> VariantCounts:
-        share, latency = fault
-        sigma = math.log(self.traffic.p95 / self.traffic.p50) / 1.6448536269514722
-        shifted = np.maximum(np.array(EDGES) - latency, 1e-9)
-        z = (np.log(shifted) - math.log(self.traffic.p50)) / sigma
-        cdf = np.array([0.5 * math.erfc(-value / math.sqrt(2)) for value in z])
-        parts = np.diff(np.concatenate(([0.0], cdf, [1.0]))).clip(0.0)
-        buckets = self._random.multinomial(requests, parts / parts.sum())
-        within = tuple(int(value) for value in np.cumsum(buckets)[:-1])
-        errors = int(self._random.binomial(requests, min(1.0, share)))
-        return VariantCounts(requests, errors, EDGES, within, requests)
+        return combined([each for each in self.faults if (new or each.shared) and each.active(name, at)], self.traffic)
 
 
 def _sizes(weight: int, mirror: int, total: int) -> tuple[int, int]:

@@ -10,7 +10,7 @@ from typing import Final
 
 import numpy as np
 
-from serin.engine.world import EDGES, Traffic
+from serin.engine.generated import EDGES, Traffic
 from tests.bench.scale.shop import PODS, namespace, service_names
 from tests.bench.scale.traffic import SHARES
 

@@ -15,7 +15,7 @@ from typing import Final
 import numpy as np
 from aiohttp import web
 
-from serin.engine.world import EDGES, Traffic
+from serin.engine.generated import EDGES, Traffic
 from tests.bench.scale.shop import SERVICES, namespace, service_names
 
 PART: Final = 250

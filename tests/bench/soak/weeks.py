@@ -27,7 +27,8 @@ from rich.table import Table
 from serin.api.names import RETRY
 from serin.api.spec import Spec, parse_spec
 from serin.api.status import TERMINAL, Phase, parse_status, status_to_json
-from serin.engine.world import Fault, World
+from serin.engine.generated import Fault
+from serin.engine.world import World
 from tests.bench.soak.growth import Course, as_json, draw, line, table
 
 _DAY: Final = 86_400.0

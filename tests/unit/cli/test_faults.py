@@ -6,7 +6,7 @@ import math
 import pytest
 
 from serin.cli.faults import EXAMPLE, SPLIT, parse_fault
-from serin.engine.world import Fault
+from serin.engine.generated import Fault
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from serin.api.spec import parse_spec
 from serin.cli.main import main
 from serin.cli.plan_delay import FAULTS, Delay, Fault, delay
 from serin.cli.plan_figures import ServiceFigures
-from serin.engine.world import EDGES
+from serin.engine.generated import EDGES
 
 ROUTE = {"type": "HTTPRoute", "httpRoute": {"name": "shop"}}
 SERVICE = {"name": "a", "control": {"deployment": "a"}, "canary": {"deployment": "b"}, "traffic": ROUTE}

@@ -9,9 +9,11 @@ from serin.api.names import APPROVE, RETRY
 from serin.api.spec import Spec
 from serin.api.status import Phase, VerdictName
 from serin.api.units import Duration
+from serin.engine.configs import rate_config
 from serin.engine.decision import PromoteTemplate, Shift
-from serin.engine.evidence import rate_config, samples
-from serin.engine.world import Fault, Traffic, World
+from serin.engine.generated import Fault, Traffic
+from serin.engine.tested import samples
+from serin.engine.world import World
 from serin.stats import Dispersion
 from tests.unit.engine.worlds import reach, run, spec, templates
 

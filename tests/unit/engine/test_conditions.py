@@ -9,7 +9,8 @@ from serin.api.status import GuardrailStatus, Phase, ServiceStatus, Status, Step
 from serin.engine.conditions import significant, with_conditions, with_note, with_transition
 from serin.engine.decide import decide
 from serin.engine.decision import EventNote
-from serin.engine.world import Fault, World
+from serin.engine.generated import Fault
+from serin.engine.world import World
 from tests.unit.engine.worlds import reach, run, spec
 
 NOW = 1_700_000_000.0

@@ -10,9 +10,10 @@ from serin.api.spec import InvalidSpecError
 from serin.api.status import TERMINAL, Phase, Status, parse_status, status_to_json
 from serin.engine.decide import decide
 from serin.engine.decision import KeepTemplate, PromoteTemplate, RemoveCanary, RestoreTemplate, Shift
-from serin.engine.evidence import samples
+from serin.engine.generated import Fault, Traffic
 from serin.engine.observation import Problem
-from serin.engine.world import Fault, Traffic, World
+from serin.engine.tested import samples
+from serin.engine.world import World
 from tests.unit.engine.worlds import SERVICES, reach, run, spec
 
 

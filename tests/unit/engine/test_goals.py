@@ -254,7 +254,7 @@ def test_what_status_shows() -> None:
 def test_goals_take_their_part_of_alpha() -> None:
     """What can roll a healthy canary back shares the experiment's alpha: four guardrails and a goal are five."""
     plain, asked = experiment(), experiment({})
-    from serin.engine.evidence import rate_config  # noqa: PLC0415 - beside its only use
+    from serin.engine.configs import rate_config  # noqa: PLC0415 - beside its only use
     from serin.stats import Dispersion  # noqa: PLC0415 - as above
 
     assert rate_config(plain, "errorRate", Dispersion()).alpha == pytest.approx(0.05 / 4)

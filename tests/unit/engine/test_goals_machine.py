@@ -16,11 +16,12 @@ from serin.api.names import APPROVE
 from serin.api.status import Phase, Status
 from serin.engine import run
 from serin.engine.decision import Decision
+from serin.engine.generated import Fault
 from serin.engine.goals import record as goal_record
 from serin.engine.goals.schedule import rule_of
 from serin.engine.goals.world import GoalEffect
 from serin.engine.observation import GoalReading, MeasurementFailure, Observation, Unmeasured
-from serin.engine.world import Fault, World
+from serin.engine.world import World
 from serin.stats.goals import GoalVerdict
 from tests.unit.engine.test_machine import Interleavings
 from tests.unit.engine.worlds import SERVICES, spec

@@ -28,8 +28,9 @@ from serin.engine.decision import (
     RestoreTemplate,
     Shift,
 )
+from serin.engine.generated import Fault
 from serin.engine.observation import LookResult, MeasurementFailure, Observation, Unmeasured
-from serin.engine.world import Fault, World
+from serin.engine.world import World
 from tests.unit.engine.worlds import MIRROR, ROUTED, SERVICES, STAGES, spec
 
 _BACK: Final = frozenset({Phase.ROLLING_BACK, Phase.ROLLED_BACK, Phase.FAILED})

@@ -7,13 +7,14 @@ import msgspec
 import pytest
 
 from serin.api.status import Phase, Status, VerdictName
+from serin.engine.configs import rate_config
 from serin.engine.decide import decide
 from serin.engine.decision import Shift
-from serin.engine.evidence import rate_config
+from serin.engine.generated import Fault
 from serin.engine.goals.schedule import judged_stage
 from serin.engine.record import in_force, recorded
 from serin.engine.shown import ERROR_RATE
-from serin.engine.world import Fault, World
+from serin.engine.world import World
 from serin.stats import Dispersion
 from tests.unit.engine.worlds import MIRROR, ROUTED, STAGES, reach, run, spec
 

@@ -18,9 +18,10 @@ from serin.api.status import TERMINAL, Phase, Status
 from serin.api.units import Duration
 from serin.engine import run
 from serin.engine.decision import Decision, KeepTemplate, PromoteTemplate
-from serin.engine.evidence import samples
+from serin.engine.generated import Fault
 from serin.engine.observation import Observation, Problem
-from serin.engine.world import Fault, World
+from serin.engine.tested import samples
+from serin.engine.world import World
 from tests.unit.engine.test_machine import _SIZE, Interleavings
 from tests.unit.engine.worlds import SERVICES, spec
 

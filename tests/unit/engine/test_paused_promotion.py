@@ -6,7 +6,8 @@ import pytest
 from serin.api.status import Phase, Status
 from serin.engine import phases
 from serin.engine.decision import PromoteTemplate, RestoreTemplate, Shift
-from serin.engine.world import Fault, World
+from serin.engine.generated import Fault
+from serin.engine.world import World
 from tests.unit.engine.worlds import SERVICES, reach, run, spec, templates
 
 _NAMES = tuple(service["name"] for service in SERVICES)

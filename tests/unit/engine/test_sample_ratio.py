@@ -11,9 +11,10 @@ from serin.api.spec import Spec
 from serin.api.status import Condition, Phase, Status, parse_status, status_to_json
 from serin.engine import sample_ratio
 from serin.engine.decide import decide
+from serin.engine.generated import Fault, Traffic
 from serin.engine.goals.world import GoalEffect
 from serin.engine.observation import GoalReading, LookResult, MeasurementFailure, Unmeasured
-from serin.engine.world import Fault, Traffic, World
+from serin.engine.world import World
 from serin.stats import SampleRatio, count_split, judge_split
 from serin.stats.goals import Moments
 from tests.unit.engine.worlds import SERVICES, reach, run, spec

@@ -8,10 +8,11 @@ import pytest
 from serin.api.spec import Goal, Spec
 from serin.api.status import Phase
 from serin.engine import wording
+from serin.engine.generated import Fault
 from serin.engine.goals.schedule import rule_of, schedule
 from serin.engine.goals.wording import Look, judged
 from serin.engine.shown import effect, shown
-from serin.engine.world import Fault, World
+from serin.engine.world import World
 from serin.stats import Evidence, Rule, Verdict
 from serin.stats.goals import Moments, judge_goal, welch
 from tests.unit.engine.test_machine import significant_digits

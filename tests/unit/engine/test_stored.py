@@ -10,7 +10,8 @@ from serin.api.status import Status, parse_status, status_to_json
 from serin.engine import history
 from serin.engine.decide import decide
 from serin.engine.decision import Decision
-from serin.engine.world import EDGES, Fault, Traffic, World
+from serin.engine.generated import EDGES, Fault, Traffic
+from serin.engine.world import World
 from tests.unit.engine.worlds import SERVICES, spec
 
 _LIMIT = 4096

@@ -9,10 +9,11 @@ from serin.api.spec import InvalidSpecError
 from serin.api.status import Phase
 from serin.engine import together
 from serin.engine.decide import decide
-from serin.engine.evidence import First, feed_all
+from serin.engine.generated import Fault
 from serin.engine.observation import MeasurementFailure, Unmeasured
+from serin.engine.tested import First, feed_all
 from serin.engine.together import Question, decide_all
-from serin.engine.world import Fault, World
+from serin.engine.world import World
 from tests.unit.engine.worlds import reach, spec
 
 _WORLDS: tuple[dict[str, Any], ...] = (
@@ -59,7 +60,7 @@ def test_looks_are_fed_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     def counted(firsts: list[First]) -> Any:
         calls.append(len(firsts))
         found = feed_all(firsts)
-        monkeypatch.setattr("serin.engine.evidence.update_all", None)  # whoever calls it now fails
+        monkeypatch.setattr("serin.engine.tested.update_all", None)  # whoever calls it now fails
         return found
 
     monkeypatch.setattr(together, "feed_all", counted)

@@ -10,11 +10,12 @@ from serin.api.spec import HTTPRouteRef, Spec, Traffic
 from serin.api.status import Phase, Status, Transition, VerdictName
 from serin.engine.decide import decide
 from serin.engine.decision import Decision
+from serin.engine.generated import Fault
 from serin.engine.observation import Observation, Problem, RouteReading
 from serin.engine.phrases import lately
 from serin.engine.ratios import kept, low
 from serin.engine.wording import sentence, timestamp
-from serin.engine.world import Fault, World
+from serin.engine.world import World
 from serin.stats import Evidence
 from tests.unit.engine.worlds import SERVICES, reach, run, spec
 

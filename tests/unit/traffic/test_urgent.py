@@ -8,7 +8,8 @@ from serin.api.spec import Service, parse_spec
 from serin.api.status import Phase
 from serin.controller.act import Actor
 from serin.engine.decision import Shift
-from serin.engine.world import Fault, World
+from serin.engine.generated import Fault
+from serin.engine.world import World
 
 
 def world(**more: Any) -> World:

@@ -14,7 +14,7 @@ import msgspec
 
 from serin.api.status import GoalStatus, Phase, Status
 from serin.engine import run, wording
-from serin.engine.evidence import guardrail_names
+from serin.engine.configs import guardrail_names
 from serin.engine.goals import record as goal_record
 from serin.engine.goals import samples as goal_samples
 from serin.engine.goals import wording as goal_wording

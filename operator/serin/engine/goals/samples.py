@@ -8,7 +8,7 @@ import msgspec
 
 from serin.api.status import Phase, SamplesStatus, Status
 from serin.engine import run, wording
-from serin.engine.evidence import samples
+from serin.engine.tested import samples
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
