@@ -138,7 +138,11 @@ def test_a_controller_that_does_not_follow_is_trouble(kube: Kube, namespace: str
 
 
 def test_a_rollback_is_written_though_nobody_follows(kube: Kube, namespace: str) -> None:
-    """With the controller down the weight goes to 0 all the same, and the canary's pods stay until it is in force."""
+    """With the controller down all but a trace goes to control, and the canary keeps trace and pods until it is back.
+
+    When it is, its proxies go from a half to what is written in one step; without the trace they would lose a backend
+    under requests that are led to it.
+    """
     shop = routed(kube, namespace)
     shop.bring(50)
     shop.follow(behind=1)
@@ -147,15 +151,17 @@ def test_a_rollback_is_written_though_nobody_follows(kube: Kube, namespace: str)
     shop.restore()
     shop.clock.now += 10.1
     shop.restore()
-    assert shop.weights() == [0, 100], "a trace waits for nobody for ever"
+    assert shop.weights() == TRACE
     shop.read(0)
     shop.write(0)
     assert shop.sizes() == (TOTAL, 5)
     assert "has not taken the present" in shop.read(0, after=60.0).trouble
     shop.write(0)
     assert shop.sizes() == (TOTAL, 5), "requests still go there"
+    assert shop.weights() == TRACE
     shop.follow()
     assert shop.bring(0).settled
+    assert shop.weights() == [0, 100]
     assert shop.sizes() == (TOTAL, 0)
 
 

@@ -274,13 +274,18 @@ class RouteRouter:
     def _is_known(
         self, namespace: str, service: Service, route: dict[str, Any], rules: tuple[Pair, ...], weight: int
     ) -> bool:
-        """Whether the proxies have had the present numbers for long enough; a way back waits for no dead controller."""
+        """Whether the proxies have had the present numbers for long enough.
+
+        A way back does not wait for numbers that somebody else changes again and again. It does wait for a controller
+        that is away: all but a trace has left by then, and when that controller comes back, its proxies go from what
+        they had to what is written in one step. That must not take the backend away under them.
+        """
         present, quiet = digest(route, rules, canary_name(service)), _SETTLES if reports(route) else _SETTLES_UNSEEN
         followed = self._memory.held(namespace, service.name, "followed", "" if trouble(route) else present)
-        # By the numbers alone: whoever edits a rule again and again must not hold up a way back.
+        # By the numbers alone, not by what else is in the rule.
         numbers = [(each.canary.weight, each.control.weight) for each in rules]
         written = self._memory.held(namespace, service.name, "written", str(numbers))
-        return followed >= quiet or (weight == 0 and written >= _PATIENCE)
+        return followed >= quiet or (weight == 0 and written >= _PATIENCE and not trouble(route))
 
     def _set(
         self,
