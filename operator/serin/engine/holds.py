@@ -2,12 +2,11 @@
 
 from typing import Final
 
-from serin.api.names import APPROVE
 from serin.api.status import VerdictName
 from serin.engine import sample_ratio, wording
 from serin.engine.case import Case, Finding, Rule
 from serin.engine.observation import MeasurementFailure, Unmeasured
-from serin.engine.phrases import resume, way_back, where
+from serin.engine.phrases import annotate, command, resume, way_back, where
 
 
 def paused(case: Case) -> Finding | None:
@@ -58,12 +57,12 @@ def sample_ratio_mismatch(case: Case) -> Finding | None:
     if found is None:
         return None
     what, text = sample_ratio.approval_of(case.status), sample_ratio.sentence(found)
-    command = f"kubectl serin approve {case.seen.name} --srm"
+    typed = f"{command(case, 'approve')} --srm"
     return Finding(
         "SampleRatioMismatch",
         f"the split is not the intended one, so no comparison can be trusted: {text}. No step, and no rollback for it;"
-        f" guardrails still roll back. To go on in this stage all the same: {command}, or kubectl annotate --overwrite"
-        f" cex {case.seen.name} {APPROVE}={what}/{case.status.run_id}; {way_back(case)}",
+        f" guardrails still roll back. To go on in this stage all the same: {typed}, or"
+        f" {annotate(case, f'{what}/{case.status.run_id}')}; {way_back(case)}",
         brief=f"{found.name}: {found.brief}",
     )
 

@@ -2,6 +2,7 @@
 
 from typing import Final
 
+from serin.api.names import APPROVE
 from serin.api.status import Phase, Status
 from serin.engine.case import Case
 from serin.engine.run import next_stage
@@ -18,14 +19,24 @@ def where(case: Case) -> str:
     return "in the bake" if case.position is Phase.BAKING else f"at {case.status.weight}%"
 
 
+def command(case: Case, verb: str) -> str:
+    """What a person types; with the namespace, for it is read in an alert as often as in the namespace's shell."""
+    return f"kubectl serin {verb} -n {case.seen.namespace} {case.seen.name}"
+
+
+def annotate(case: Case, value: str) -> str:
+    """The same approval without the plugin."""
+    return f"kubectl annotate --overwrite -n {case.seen.namespace} cex {case.seen.name} {APPROVE}={value}"
+
+
 def way_back(case: Case) -> str:
     """How a person rolls back."""
-    return f"to roll back: kubectl serin abort {case.seen.name} (spec.abort: true)"
+    return f"to roll back: {command(case, 'abort')} (spec.abort: true)"
 
 
 def resume(case: Case) -> str:
     """How a person ends a pause."""
-    return f"To go on: kubectl serin resume {case.seen.name} (spec.paused: false)"
+    return f"To go on: {command(case, 'resume')} (spec.paused: false)"
 
 
 def afterwards(case: Case) -> str:

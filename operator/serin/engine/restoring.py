@@ -13,6 +13,7 @@ from serin.engine.case import Case, Finding
 from serin.engine.decision import Act, RemoveCanary, RemoveFinalizer, RestoreTemplate
 from serin.engine.observation import ServiceObservation
 from serin.engine.outcome import SOON, Outcome, in_phase
+from serin.engine.phrases import command
 from serin.engine.rollbacks import superseded
 from serin.engine.wording import timestamp
 
@@ -85,7 +86,7 @@ def deleting(case: Case) -> Outcome:
 
 def _what_next(case: Case) -> str:
     """What somebody does after a rollback."""
-    again = f"kubectl serin retry {case.seen.name}"
+    again = command(case, "retry")
     lost = {each.name for each in case.seen.services if each.canary is None}
     theirs = [each.canary.deployment for each in case.spec.services if each.name in lost and each.canary.deployment]
     made = f"Create Deployment {theirs[0]} again: that is a new run" if theirs else f"To try again: {again}"

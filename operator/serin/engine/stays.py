@@ -2,13 +2,12 @@
 
 from typing import Final
 
-from serin.api.names import APPROVE
 from serin.api.spec import Spec
 from serin.api.status import GuardrailStatus, Phase, Status, VerdictName
 from serin.engine import ratios, wording
 from serin.engine.case import Case, Finding, Rule
 from serin.engine.goals import judging
-from serin.engine.phrases import afterwards, watched, way_back, where
+from serin.engine.phrases import afterwards, annotate, command, watched, way_back, where
 from serin.engine.run import approved
 from serin.engine.tested import samples
 
@@ -32,13 +31,13 @@ def stage_time(case: Case) -> Finding | None:
         f"until {wording.clock(ends, case.now)} ({wording.length(ends - case.now)} left{begins});"
         f" {wording.count(had)} {whose} in {inside}"
     )
-    warned, why = _warning(case.status)
+    warned, why = _warning(case)
     few = ""
     if case.status.verdict is VerdictName.INSUFFICIENT:
         few = f", when {wording.count(case.spec.analysis.min_requests)} {whose} are judged,"
     return Finding(
         "StageRunning",
-        f"{text}{judging.so_far(case.status)}{why}; then{few} {afterwards(case)}",
+        f"{text}{judging.so_far(case.status)}{why}; then{few} {afterwards(case)}; {way_back(case)}",
         brief=f"{warned}{text}",
     )
 
@@ -73,8 +72,9 @@ def enough_evidence(case: Case) -> Finding | None:
     if not baking and (unused := _unused(case.status)):
         text = (
             f"{over}, but {unused}. Waiting alone won't help: look at what leads users to it (the Service's selector,"
-            f" the route) and at what measures it (label serin.dev/variant, the scrape). It goes on when {least} canary"
-            f" requests are judged; {way_back(case)}"
+            f" the route) and at what measures it (label serin.dev/variant, the scrape). Until then it stays"
+            f" {where(case)}, without limit, and no guardrail can roll back. When {least} canary requests are judged:"
+            f" {afterwards(case)}; {way_back(case)}"
         )
         return Finding("InsufficientTraffic", text, brief=unused)
     few = [
@@ -125,12 +125,12 @@ def goals_reached(case: Case) -> Finding | None:
     what = judging.approval_of(case.spec)
     if missing is None or approved(case.status, case.seen, what):
         return None
-    command = f"kubectl serin approve {case.seen.name} --goals"
+    typed = f"{command(case, 'approve')} --goals"
     return Finding(
         "GoalsInconclusive",
-        f"not every goal is reached, so a person decides: {missing}. To promote all the same: {command}, or kubectl"
-        f" annotate --overwrite cex {case.seen.name} {APPROVE}={what}/{case.status.run_id}; {way_back(case)}",
-        brief=f"not every goal is reached, so a person decides; to promote: {command}",
+        f"not every goal is reached, so a person decides: {missing}. To promote all the same: {typed}, or"
+        f" {annotate(case, f'{what}/{case.status.run_id}')}; {way_back(case)}",
+        brief=f"not every goal is reached, so a person decides; to promote: {typed}",
     )
 
 
@@ -150,13 +150,13 @@ def approval(case: Case) -> Finding | None:
     given = (approved(case.status, case.seen, what) for what in (last, f"{last}/goals"))
     if case.stage.name != last or any(given):
         return None
-    command = f"kubectl serin approve {case.seen.name}"
+    typed = command(case, "approve")
     return Finding(
         "WaitingForApproval",
         f"every stage has passed; waiting for approval {where(case)}, without limit; guardrails still roll back. To"
-        f" have it promoted{watched(case)}: {command}, or kubectl annotate --overwrite cex {case.seen.name}"
-        f" {APPROVE}={last}/{case.status.run_id}; {way_back(case)}",
-        brief=f"every stage has passed; waiting for approval: {command}",
+        f" have it promoted{watched(case)}: {typed}, or {annotate(case, f'{last}/{case.status.run_id}')};"
+        f" {way_back(case)}",
+        brief=f"every stage has passed; waiting for approval: {typed}",
     )
 
 
@@ -172,14 +172,18 @@ STAYS: Final[tuple[Rule, ...]] = (
 )
 
 
-def _warning(status: Status) -> tuple[str, str]:
+def _warning(case: Case) -> tuple[str, str]:
     """The first guardrail that warns: before a summary, and behind a message with why that alone does not roll back."""
-    for service in status.services:
+    rate = case.spec.guardrails.error_rate
+    for service in case.status.services:
         for each in service.guardrails:
             if each.verdict == VerdictName.WARNING:
                 warned = f"{service.name} warns: {each.name} {each.canary}, above {each.rule}, control {each.control}"
+                # So few requests may be above max by their count, and no more than above warn by what they show.
+                least = f"above max {rate.max} or " if each.rule == "warn" else ""
                 why = (
-                    f"it is not shown to be worse than control (evidence {each.evidence}, 1 rolls back), so it goes on"
+                    f"it is not shown to be {least}worse than control (evidence {each.evidence}, 1 rolls back),"
+                    f" so it goes on"
                 )
                 return f"{warned}; ", f"; {warned}: {why}"
     return "", ""

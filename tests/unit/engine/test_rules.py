@@ -224,8 +224,13 @@ RULES: list[tuple[Rule, Callable[[Case], Case], str, str]] = [
         "PodsNotReady",
         "conversation: waiting before the next step: 9 of 10",
     ),
-    (stays.approval, _seen(annotations={}), "WaitingForApproval", "kubectl serin approve phase4"),
-    (stays.approval, _status(stale_approval="ab"), "WaitingForApproval", "kubectl annotate --overwrite cex phase4"),
+    (stays.approval, _seen(annotations={}), "WaitingForApproval", "kubectl serin approve -n shop phase4"),
+    (
+        stays.approval,
+        _status(stale_approval="ab"),
+        "WaitingForApproval",
+        "kubectl annotate --overwrite -n shop cex phase4",
+    ),
     (stays.approval, _seen(annotations={APPROVE: "ab/other"}), "WaitingForApproval", "serin.dev/approve=ab/"),
     (stays.approval, _seen(annotations={APPROVE: "canary"}), "WaitingForApproval", "serin.dev/approve=ab"),
 ]
@@ -272,11 +277,11 @@ _WARNS = ServiceStatus(
         ),
     ),
 )
-_BACK = "; to roll back: kubectl serin abort phase4 (spec.abort: true)"
+_BACK = "; to roll back: kubectl serin abort -n shop phase4 (spec.abort: true)"
 
 TELLS: list[tuple[Rule, Callable[[Case], Case], str]] = [
     (holds.paused, _spec(paused=True), "paused at 50% by spec.paused; guardrails still roll back, the stage's clock"),
-    (holds.paused, _spec(paused=True), f"To go on: kubectl serin resume phase4 (spec.paused: false){_BACK}"),
+    (holds.paused, _spec(paused=True), f"To go on: kubectl serin resume -n shop phase4 (spec.paused: false){_BACK}"),
     (holds.paused, lambda case: _baking(_spec(paused=True)(case)), "paused in the bake by spec.paused"),
     (holds.route_not_followed, _TROUBLE, "conversation: shop is behind: does it run? Held at 50% until that has"),
     (holds.route_not_followed, _TROUBLE, f"Nothing is counted{_BACK}"),
@@ -334,7 +339,11 @@ TELLS: list[tuple[Rule, Callable[[Case], Case], str]] = [
         "has 500: minSamples of stage ab",
     ),
     (stays.enough_evidence, _status(services=_UNJUDGED), f"lower analysis.minRequests (a new run){_BACK}"),
-    (stays.enough_evidence, _status(services=_UNUSED), f"It goes on when 50 canary requests are judged{_BACK}"),
+    (
+        stays.enough_evidence,
+        _status(services=_UNUSED),
+        f"no guardrail can roll back. When 50 canary requests are judged: it waits for an approval{_BACK}",
+    ),
     (
         stays.enough_evidence,
         lambda case: _baking(_status(services=_UNUSED)(case)),  # control's count is from before
@@ -374,6 +383,22 @@ def test_a_warning_comes_first_in_a_summary() -> None:
     found = stays.stage_time(_status(stage_seconds=90.0, services=(_WARNS,))(_case()))
     assert found is not None
     assert found.brief.startswith("recommendation warns: errorRate 4%, above max, control 3.9%; until ")
+
+
+@pytest.mark.parametrize(
+    ("by", "says"),
+    [
+        ("warn", "it is not shown to be above max 1% or worse than control (evidence"),
+        ("max", "it is not shown to be worse than control (evidence"),
+    ],
+)
+def test_a_warning_says_why_nothing_is_rolled_back(by: str, says: str) -> None:
+    """Seven of 200 requests are 3.5 %, and do not show that more than 1 % fail: a reader would miss `max`."""
+    warned = msgspec.structs.replace(_WARNS.guardrails[0], rule=by)
+    services = (msgspec.structs.replace(_WARNS, guardrails=(warned,)),)
+    found = stays.stage_time(_status(stage_seconds=90.0, services=services)(_case()))
+    assert found is not None
+    assert says in found.message
 
 
 @pytest.mark.parametrize("rule", [*ROLLS_BACK, *HOLDS, *STAYS])

@@ -78,7 +78,7 @@ def test_a_wrong_split_holds(kind: dict[str, Any], share: float) -> None:
         10,
     )
     assert "10% was intended" in status.message
-    assert "kubectl serin approve simulated --srm" in status.message
+    assert "kubectl serin approve -n simulated simulated --srm" in status.message
     assert status.summary.startswith("recommendation: the canary got ")
     assert status.stage_seconds <= 180
     said = condition(status)
