@@ -7,6 +7,7 @@ overwriting what somebody else (or a predecessor of this process) did in between
 import copy
 import hashlib
 import json
+from difflib import get_close_matches
 from typing import Any, Final
 
 import structlog
@@ -16,7 +17,7 @@ from serin.api.spec import Service, canary_name
 from serin.engine.observation import Workload
 from serin.engine.wording import unix
 from serin.kube.client import JSON_PATCH, Kube
-from serin.kube.errors import Conflict, Invalid, NotFound
+from serin.kube.errors import Conflict, Forbidden, Invalid, NotFound
 from serin.kube.pods import trouble, unscheduled
 from serin.kube.strategic import merged
 
@@ -152,6 +153,14 @@ class Deployments:
             return self._kube.get(APPS, "deployments", namespace, name)
         except NotFound:
             return None
+
+    def alike(self, namespace: str, name: str) -> str:
+        """The Deployment whose name is most like one that is not there; empty when none is."""
+        try:
+            names = [obj["metadata"]["name"] for obj in self._kube.list(APPS, "deployments", namespace)]
+        except Forbidden:
+            return ""
+        return next(iter(get_close_matches(name, names, 1)), "")
 
     def trouble(self, obj: dict[str, Any]) -> str:
         """Why the pods of a Deployment are not ready, as they say it; empty when they don't."""

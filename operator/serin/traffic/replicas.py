@@ -74,7 +74,9 @@ def workloads(
             continue
         obj = deployments.find(namespace, name)
         if obj is None:
-            text = f"{service.name}: no Deployment {name} in {namespace}: create it or correct {role}.deployment"
+            like = deployments.alike(namespace, name)
+            there = f" (there is {like})" if like else ""
+            text = f"{service.name}: no Deployment {name} in {namespace}: create it or correct {role}.deployment{there}"
             problems.append(Problem("DeploymentNotFound", text))
         else:
             objects[role] = obj

@@ -31,6 +31,18 @@ def test_missing_deployment_is_refused_with_a_sentence(cluster: Cluster, running
     assert cluster.status("lost")["phase"] == "Pending"
 
 
+def test_a_typing_error_is_answered_with_the_name_that_is_meant(cluster: Cluster, running: Operator) -> None:
+    """The Deployment whose name is most like the one that is not there is named; one like none is not guessed."""
+    del running
+    for made in (deployment("checkout"), deployment("basket")):
+        cluster.kubectl("apply", "-f", "-", given=made)
+    cluster.kubectl("apply", "-f", "-", given=experiment("typed", "chekout", "zzz"))
+    said = refused(cluster, "typed")
+    assert "no Deployment chekout in default: create it or correct control.deployment (there is checkout)" in said
+    cluster.kubectl("apply", "-f", "-", given=experiment("unlike", "zzz", "zzy"))
+    assert "(there is" not in refused(cluster, "unlike")
+
+
 def test_no_rights_are_missing(cluster: Cluster, running: Operator) -> None:
     """Two Deployments without a common Service pass every read of the checks; the manifest's rights are enough."""
     for name in ("alone", "alone-next"):
