@@ -160,9 +160,25 @@ def test_a_rollback_is_written_though_nobody_follows(kube: Kube, namespace: str)
     assert shop.sizes() == (TOTAL, 5), "requests still go there"
     assert shop.weights() == TRACE
     shop.follow()
+    shop.restore()
+    assert shop.weights() == TRACE, "its proxies get 2 s to follow it"
     assert shop.bring(0).settled
     assert shop.weights() == [0, 100]
     assert shop.sizes() == (TOTAL, 0)
+
+
+def test_a_rollback_of_a_route_that_is_rejected(kube: Kube, namespace: str) -> None:
+    """A controller that has seen the trace and says no is not waited for: it may say yes to 0."""
+    shop = routed(kube, namespace)
+    shop.bring(50)
+    shop.restore()
+    assert shop.weights() == TRACE
+    shop.follow(accepted="False", message="999999 is out of range")
+    shop.restore()
+    assert shop.weights() == TRACE
+    shop.clock.now += 10.1
+    shop.restore()
+    assert shop.weights() == [0, 100]
 
 
 def test_edits_of_our_rule_do_not_hold_up_the_way_back(kube: Kube, namespace: str) -> None:

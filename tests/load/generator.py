@@ -101,9 +101,10 @@ class Load:
     ) -> None:
         self.report.sent[target.service] += 1
         lag = time.monotonic() - due
-        found: dict[str, str] = {}
         answered, kind, answer = False, None, None
+        found: dict[str, str] = {}
         for left in reversed(range(self.plan.attempts)):
+            found = {}
             try:
                 async with session.post(url, json=call.body, headers={"x-user-id": call.user_id}) as response:
                     found = {name.lower(): value for name, value in response.headers.items()}

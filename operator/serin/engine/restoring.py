@@ -118,7 +118,7 @@ def _on_its_way_back(case: Case, cause: str) -> Outcome | None:
     still = "; ".join(
         f"the canary of {each.name} still has {each.route.weight:.3g}% of the traffic"
         for each in left
-        if each.route.weight
+        if each.route.weight and not each.route.trouble  # what is written is not what is served: the note has both
     )
     waits = "; ".join(part for part in (still, notes) if part)
     text = cause

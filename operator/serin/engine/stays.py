@@ -73,8 +73,8 @@ def enough_evidence(case: Case) -> Finding | None:
         text = (
             f"{over}, but {unused}. Waiting alone won't help: look at what leads users to it (the Service's selector,"
             f" the route) and at what measures it (label serin.dev/variant, the scrape). Until then it stays"
-            f" {where(case)}, without limit, and no guardrail can roll back. When {least} canary requests are judged:"
-            f" {afterwards(case)}; {way_back(case)}"
+            f" {where(case)}, without limit, and what has no requests can't be rolled back by a guardrail. When {least}"
+            f" canary requests are judged: {afterwards(case)}; {way_back(case)}"
         )
         return Finding("InsufficientTraffic", text, brief=unused)
     few = [

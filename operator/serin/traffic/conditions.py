@@ -10,6 +10,9 @@ from typing import Any, Final
 _SAYS_NO: Final = frozenset({"Accepted", "ResolvedRefs", "Valid", "ResourcesAvailable"})
 """Conditions that are False when a route is not in force."""
 
+_NEEDED: Final = ("Accepted", "ResolvedRefs")
+"""What a controller of a Gateway API route has to say of it."""
+
 
 def reports(route: dict[str, Any]) -> bool:
     """True when the resource tells what became of it."""
@@ -26,6 +29,35 @@ def trouble(route: dict[str, Any]) -> str:
     return _conditions(route, (route.get("status") or {}).get("conditions") or (), "its controller", needed=())
 
 
+def behind(route: dict[str, Any]) -> bool:
+    """True when somebody who follows the resource has not seen its present generation: it is away, or late.
+
+    Whoever has seen it and says no is not behind.
+    """
+    status, spec = route.get("status") or {}, route.get("spec", {})
+    if "parentRefs" not in spec:
+        return _late(route, status.get("conditions") or (), needed=())
+    namespace, known = route["metadata"]["namespace"], status.get("parents") or ()
+    for parent in spec["parentRefs"]:
+        mine = [each for each in known if identity(each["parentRef"], namespace) == identity(parent, namespace)]
+        if not mine or any(_late(route, each.get("conditions") or (), needed=_NEEDED) for each in mine):
+            return True
+    return False
+
+
+def _late(route: dict[str, Any], found: Sequence[dict[str, Any]], *, needed: Sequence[str]) -> bool:
+    there, generation = {each["type"]: each for each in found}, route["metadata"].get("generation", 0)
+    return any(name not in there for name in needed) or any(
+        _generation(each, needed, generation) < generation for each in found
+    )
+
+
+def _generation(condition: dict[str, Any], needed: Sequence[str], present: int) -> int:
+    """The generation that a condition is about; one that need not be there may leave it out."""
+    seen: int = condition.get("observedGeneration", 0 if condition["type"] in needed else present)
+    return seen
+
+
 def _parents(route: dict[str, Any]) -> str:
     what, namespace = _named(route), route["metadata"]["namespace"]
     known = (route.get("status") or {}).get("parents") or ()
@@ -37,7 +69,7 @@ def _parents(route: dict[str, Any]) -> str:
             return f"no controller has taken {what} for {named}: does the {kind} exist, and does its controller run?"
         for each in mine:
             by = f"controller {each.get('controllerName', '')}"
-            if text := _conditions(route, each.get("conditions") or (), by, needed=("Accepted", "ResolvedRefs")):
+            if text := _conditions(route, each.get("conditions") or (), by, needed=_NEEDED):
                 return text
     return ""
 
@@ -49,7 +81,7 @@ def _conditions(route: dict[str, Any], found: Sequence[dict[str, Any]], by: str,
         if name not in there:
             return f"{by} has not said {name} of {what} yet"
     for name, each in there.items():
-        seen = each.get("observedGeneration", generation if name not in needed else 0)
+        seen = _generation(each, needed, generation)
         if seen < generation:
             return (
                 f"{by} has not taken the present {what} (generation {generation}), only generation {seen}: does it run?"

@@ -20,7 +20,7 @@ from serin.kube.client import JSON_PATCH, Kube
 from serin.kube.deployments import Deployments, workload
 from serin.kube.errors import Conflict, Forbidden, Invalid
 from serin.traffic.approach import Numbers, following, waits
-from serin.traffic.conditions import reports, trouble
+from serin.traffic.conditions import behind, reports, trouble
 from serin.traffic.memory import Memory
 from serin.traffic.mirror_problems import copied_elsewhere, mirror_problems
 from serin.traffic.mirrors import Copies, mark
@@ -276,16 +276,17 @@ class RouteRouter:
     ) -> bool:
         """Whether the proxies have had the present numbers for long enough.
 
-        A way back does not wait for numbers that somebody else changes again and again. It does wait for a controller
-        that is away: all but a trace has left by then, and when that controller comes back, its proxies go from what
-        they had to what is written in one step. That must not take the backend away under them.
+        A way back does not wait for a rule that somebody else changes again and again, nor for a controller that says
+        no. It does wait for one that is away: all but a trace has left by then, and when that controller comes back,
+        its proxies go from what they had to what is written in one step. That must not take the backend away under
+        them.
         """
         present, quiet = digest(route, rules, canary_name(service)), _SETTLES if reports(route) else _SETTLES_UNSEEN
         followed = self._memory.held(namespace, service.name, "followed", "" if trouble(route) else present)
-        # By the numbers alone, not by what else is in the rule.
+        # By the numbers alone, not by what else is in the rule; from when they were seen.
         numbers = [(each.canary.weight, each.control.weight) for each in rules]
-        written = self._memory.held(namespace, service.name, "written", str(numbers))
-        return followed >= quiet or (weight == 0 and written >= _PATIENCE and not trouble(route))
+        written = self._memory.held(namespace, service.name, "written", "" if behind(route) else str(numbers))
+        return followed >= quiet or (weight == 0 and written >= _PATIENCE)
 
     def _set(
         self,

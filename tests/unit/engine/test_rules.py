@@ -342,7 +342,7 @@ TELLS: list[tuple[Rule, Callable[[Case], Case], str]] = [
     (
         stays.enough_evidence,
         _status(services=_UNUSED),
-        f"no guardrail can roll back. When 50 canary requests are judged: it waits for an approval{_BACK}",
+        f"can't be rolled back by a guardrail. When 50 canary requests are judged: it waits for an approval{_BACK}",
     ),
     (
         stays.enough_evidence,

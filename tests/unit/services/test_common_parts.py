@@ -162,7 +162,7 @@ async def test_attempts_share_a_budget() -> None:
     start = loop.time()
     with pytest.raises((TimeoutError, DatabaseLostError)):
         await retried(slow, budget=0.1, attempts=1000)
-    assert loop.time() - start < 0.3
+    assert loop.time() - start < 3.0, "a thousand attempts would take forty seconds"
 
 
 async def test_a_periodic_task_survives_its_errors() -> None:

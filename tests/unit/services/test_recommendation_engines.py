@@ -235,7 +235,7 @@ async def test_nobody_waits_for_a_part_whose_threads_all_hang(
     engine = EnsembleRecommendationEngine(
         FixedModel(model),
         parts=(CollaborativePart(), hanging, PersonaPart()),
-        budgets={"collaborative": 10.0, "content": 0.1, "persona": 10.0},
+        budgets={"collaborative": 10.0, "content": 1.0, "persona": 10.0},
     )
     for _ in range(2):
         assert (await engine.recommend(Query(users[1]))).missing_parts == ("content",)
@@ -243,7 +243,7 @@ async def test_nobody_waits_for_a_part_whose_threads_all_hang(
     for _ in range(5):
         assert (await engine.recommend(Query(users[1]))).missing_parts == ("content",)
     assert hanging.calls == 2
-    assert time.perf_counter() - begin < 0.4
+    assert time.perf_counter() - begin < 4.0, "nobody waits for the part that hangs until its time is over again"
     hanging.go.set()
     for _ in range(100):
         await asyncio.sleep(0.02)
