@@ -77,7 +77,7 @@ e2e: venv images ## Test whole rollouts on the real cluster, through a gateway t
 
 # Three runs: what waits for a program of its own shares the cores, what is under load has them alone, and so has the cluster.
 test: lint packages images ## Check and test everything: lint, unit, integration, e2e
-	@$(CLUSTER) binaries
+	@$(CLUSTER) binaries >/dev/null
 	@code=0; \
 	$(BIN)/pytest --numprocesses=3 --dist=loadfile tests/unit $(CONTROLLER) $(PYTEST_ARGS) || code=$$?; \
 	$(BIN)/pytest tests/integration --ignore=$(CONTROLLER) $(PYTEST_ARGS) || code=$$?; \
