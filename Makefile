@@ -79,7 +79,7 @@ e2e: venv images ## Test whole rollouts on the real cluster, through a gateway t
 test: lint packages images ## Check and test everything: lint, unit, integration, e2e
 	@$(CLUSTER) binaries >/dev/null
 	@code=0; \
-	$(BIN)/pytest --numprocesses=3 --dist=loadfile tests/unit $(CONTROLLER) $(PYTEST_ARGS) || code=$$?; \
+	$(BIN)/pytest --numprocesses=3 --dist=loadfile $(CONTROLLER) tests/unit $(PYTEST_ARGS) || code=$$?; \
 	$(BIN)/pytest tests/integration --ignore=$(CONTROLLER) $(PYTEST_ARGS) || code=$$?; \
 	$(BIN)/pytest tests/e2e $(PYTEST_ARGS) || code=$$?; \
 	exit $$code
