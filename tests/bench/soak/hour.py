@@ -171,7 +171,8 @@ def watched(running: Operator, shops: Shops, snapshots: Path, duration: float, c
         "connections": Course("", 2.0),
         "threads": Course("", 3.0),
         "asyncio tasks": Course("", 10.0),
-        "largest status": Course("KiB", 1.0),
+        # A young record fills with digits that zlib can't shorten; the six weeks show where that ends.
+        "largest status": Course("KiB", 2.0),
     }
     outage = Outages()
     taken = 0
