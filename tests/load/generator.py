@@ -102,7 +102,7 @@ class Load:
         self.report.sent[target.service] += 1
         lag = time.monotonic() - due
         answered, kind, answer = False, None, None
-        found: dict[str, str] = {}
+        found: dict[str, str]
         for left in reversed(range(self.plan.attempts)):
             found = {}
             try:

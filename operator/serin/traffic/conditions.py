@@ -4,8 +4,8 @@ Gateways report per parent (`status.parents[]`), most others in `status.conditio
 have seen. A resource that reports nothing can only be given time.
 """
 
-from collections.abc import Sequence
-from typing import Any, Final
+from collections.abc import Iterator, Sequence
+from typing import Any, Final, NamedTuple
 
 _SAYS_NO: Final = frozenset({"Accepted", "ResolvedRefs", "Valid", "ResourcesAvailable"})
 """Conditions that are False when a route is not in force."""
@@ -24,9 +24,13 @@ def reports(route: dict[str, Any]) -> bool:
 
 def trouble(route: dict[str, Any]) -> str:
     """Why what is written is not in force; empty when nothing speaks against it."""
-    if "parentRefs" in route.get("spec", {}):
-        return _parents(route)
-    return _conditions(route, (route.get("status") or {}).get("conditions") or (), "its controller", needed=())
+    for each in _followers(route):
+        if each.found is None:
+            asks = f"does the {each.kind} exist, and does its controller run?"
+            return f"no controller has taken {_named(route)} for {each.name}: {asks}"
+        if text := _conditions(route, each.found, each.name, needed=each.needed):
+            return text
+    return ""
 
 
 def behind(route: dict[str, Any]) -> bool:
@@ -34,15 +38,32 @@ def behind(route: dict[str, Any]) -> bool:
 
     Whoever has seen it and says no is not behind.
     """
+    return any(each.found is None or _late(route, each.found, needed=each.needed) for each in _followers(route))
+
+
+class _Follower(NamedTuple):
+    """Somebody who has to take a resource, and what it says of it; None where a parent has nobody who says anything."""
+
+    name: str
+    found: Sequence[dict[str, Any]] | None
+    needed: Sequence[str] = ()
+    kind: str = ""
+
+
+def _followers(route: dict[str, Any]) -> Iterator[_Follower]:
     status, spec = route.get("status") or {}, route.get("spec", {})
     if "parentRefs" not in spec:
-        return _late(route, status.get("conditions") or (), needed=())
+        yield _Follower("its controller", status.get("conditions") or ())
+        return
     namespace, known = route["metadata"]["namespace"], status.get("parents") or ()
     for parent in spec["parentRefs"]:
         mine = [each for each in known if identity(each["parentRef"], namespace) == identity(parent, namespace)]
-        if not mine or any(_late(route, each.get("conditions") or (), needed=_NEEDED) for each in mine):
-            return True
-    return False
+        if not mine:
+            kind = parent.get("kind", "Gateway")
+            yield _Follower(f"{kind} {parent['name']}", None, kind=kind)
+        for each in mine:
+            name = f"controller {each.get('controllerName', '')}"
+            yield _Follower(name, each.get("conditions") or (), needed=_NEEDED)
 
 
 def _late(route: dict[str, Any], found: Sequence[dict[str, Any]], *, needed: Sequence[str]) -> bool:
@@ -56,22 +77,6 @@ def _generation(condition: dict[str, Any], needed: Sequence[str], present: int) 
     """The generation that a condition is about; one that need not be there may leave it out."""
     seen: int = condition.get("observedGeneration", 0 if condition["type"] in needed else present)
     return seen
-
-
-def _parents(route: dict[str, Any]) -> str:
-    what, namespace = _named(route), route["metadata"]["namespace"]
-    known = (route.get("status") or {}).get("parents") or ()
-    for parent in route["spec"]["parentRefs"]:
-        mine = [each for each in known if identity(each["parentRef"], namespace) == identity(parent, namespace)]
-        if not mine:
-            kind = parent.get("kind", "Gateway")
-            named = f"{kind} {parent['name']}"
-            return f"no controller has taken {what} for {named}: does the {kind} exist, and does its controller run?"
-        for each in mine:
-            by = f"controller {each.get('controllerName', '')}"
-            if text := _conditions(route, each.get("conditions") or (), by, needed=_NEEDED):
-                return text
-    return ""
 
 
 def _conditions(route: dict[str, Any], found: Sequence[dict[str, Any]], by: str, *, needed: Sequence[str]) -> str:
