@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from serin.api.spec import Goal, Service, Spec
-    from serin.metrics.client import Row
+    from serin.metrics.answers import Row
     from serin.metrics.presets import Naming
     from serin.metrics.source import MetricsSource, Target
 

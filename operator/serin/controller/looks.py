@@ -14,6 +14,7 @@ from serin.engine.wording import clock
 
 SLOT: Final = 6.0
 """Seconds between two slots: one query in that time, however many experiments there are."""
+_AHEAD: Final = 0.1
 _MOST_LOOKS: Final = 6
 _LONGEST_LOOK: Final = 3600.0
 
@@ -24,14 +25,27 @@ def offset(uid: str, interval: float) -> float:
     return float(math.floor(zlib.crc32(uid.encode()) % slots * interval / slots))
 
 
-def due_look(now: float, interval: float, shifted: float = 0.0) -> float:
-    """Seconds until the next look can be counted.
+def next_end(now: float, interval: float, shifted: float = 0.0) -> float:
+    """Unix time at which the next look ends that can't be counted yet.
 
-    Looks end `shifted` seconds after whole multiples of the interval, and are asked for half an interval later, when
+    Looks end `shifted` seconds after whole multiples of the interval, and are counted half an interval later, when
     Prometheus has scraped.
     """
-    lag = interval / 2 + shifted
-    return (math.floor((now - lag) / interval) + 1) * interval + lag - now
+    return (math.floor((now - interval / 2 - shifted) / interval) + 1) * interval + shifted
+
+
+def due_look(now: float, interval: float, shifted: float = 0.0) -> float:
+    """Seconds until the next look can be counted."""
+    return next_end(now, interval, shifted) + interval / 2 - now
+
+
+def due_query(now: float, interval: float, shifted: float = 0.0) -> float:
+    """Seconds until Prometheus is asked for the next look; negative: since when.
+
+    A little earlier than the look is due, for the answer takes a second where there are thousands of experiments. What
+    was scraped before the look's end has long been stored by then.
+    """
+    return due_look(now, interval, shifted) - _AHEAD * interval
 
 
 def windows(counted_until: float, now: float, interval: float, shifted: float = 0.0) -> list[tuple[float, float]]:

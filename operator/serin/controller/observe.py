@@ -13,7 +13,7 @@ from serin.api.status import TERMINAL, Phase, Status
 from serin.controller.claims import in_use
 from serin.controller.looks import offset, set_back, windows
 from serin.controller.measured import Measured, Slot
-from serin.controller.store import Key, Store, key_of, names_of
+from serin.controller.store import Kept, Key, Store, key_of, names_of
 from serin.controller.targets import Targets
 from serin.controller.waits import Waits
 from serin.controller.workloads import Workloads
@@ -133,7 +133,7 @@ class Observer:
         namespace = obj["metadata"]["namespace"]
         found = []
         for service in spec.services:
-            control, canary = (self.store.deployments.get(Key(namespace, name)) for name in names_of(service))
+            control, canary = (self.store.deployments.kept(Key(namespace, name)) for name in names_of(service))
             kept = None
             if run.position(status) in _KEPT_MATTERS and status.run_id:
                 name = revision_name(obj["metadata"]["name"], service.name, status.run_id)
@@ -153,7 +153,7 @@ class Observer:
             found.append(self._service(service, status, workloads, route, control, canary, kept))
         return tuple(found)
 
-    async def _seen(self, status: Status, obj: dict[str, Any] | None) -> Workload | None:
+    async def _seen(self, status: Status, obj: Kept | None) -> Workload | None:
         """A Deployment; while something waits for it, with what its pods say."""
         if status.phase in TERMINAL or status.phase is Phase.PENDING:
             return self._workloads.of(obj)
@@ -166,8 +166,8 @@ class Observer:
         status: Status,
         workloads: tuple[Workload | None, Workload | None],
         route: RouteReading,
-        raw_control: dict[str, Any] | None,
-        raw_canary: dict[str, Any] | None,
+        raw_control: Kept | None,
+        raw_canary: Kept | None,
         kept: dict[str, Any] | None,
     ) -> ServiceObservation:
         control, canary = workloads
@@ -276,11 +276,11 @@ def _size(
     return record.size(known, *workloads, finalizer=FINALIZER in obj["metadata"].get("finalizers", ()))
 
 
-def _outdated(service: Service, status: Status, control: dict[str, Any] | None, canary: dict[str, Any] | None) -> bool:
+def _outdated(service: Service, status: Status, control: Kept | None, canary: Kept | None) -> bool:
     """Asked only before traffic moves: later control may have the canary's template already."""
     if service.canary.patch is None or control is None or canary is None:
         return False
-    return run.position(status) is Phase.PREPARING and outdated(control, canary, service.canary.patch)
+    return run.position(status) is Phase.PREPARING and outdated(control.read(), canary.read(), service.canary.patch)
 
 
 def _unsupported(spec: Spec) -> tuple[Problem, ...]:

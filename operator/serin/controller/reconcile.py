@@ -16,6 +16,7 @@ from serin.api.names import API_VERSION, FINALIZER, PLURAL
 from serin.api.spec import InvalidSpecError, Spec, parse_spec
 from serin.api.status import Phase, Status, merge_patch, parse_status, status_to_json
 from serin.controller.act import Actor
+from serin.controller.ahead import Ahead
 from serin.controller.instruments import METRICS
 from serin.controller.looks import due_look
 from serin.controller.observe import Observer, slot_of
@@ -77,6 +78,7 @@ class Reconciler:
         lease: leadership; without it nothing is done.
         executor: for calls that block.
         identity: of this process, for Events.
+        ahead: asks for looks before they are due; None: each look asks for itself.
     """
 
     kube: Kube
@@ -86,6 +88,7 @@ class Reconciler:
     lease: LeaderLease
     executor: Executor
     identity: str
+    ahead: Ahead | None = None
     _memory: dict[Key, _Memory] = field(default_factory=dict)
     _specs: dict[Key, tuple[tuple[str, int], Spec | InvalidSpecError]] = field(default_factory=dict)
     _last_look: dict[Key, tuple[float, float]] = field(default_factory=dict)
@@ -261,8 +264,10 @@ class Reconciler:
             return min(1.0, decision.wake_after)
         phase = run.position(decision.status)
         if spec is not None and phase in _COUNTS and decision.status.counted_until:
-            look = due_look(now, *slot_of(obj, spec))
-            return min(look, decision.wake_after)
+            slot = slot_of(obj, spec)
+            if self.ahead is not None:
+                self.ahead.plan(slot, time.time())
+            return min(due_look(now, *slot), decision.wake_after)
         return jittered(decision.wake_after)
 
     def _forget(self, key: Key) -> None:

@@ -32,19 +32,33 @@ def key_of(obj: Mapping[str, Any]) -> Key:
 
 
 @dataclass(frozen=True, slots=True)
-class _Kept:
-    """One object, as text: of thousands of objects that is a fifth of what it takes as dicts."""
+class Kept:
+    """One version of an object, as text: of thousands of objects that is a fifth of what it takes as dicts."""
 
     uid: str
     version: int
+    """resourceVersion: it changes with anything in the object."""
     text: bytes
+
+    @classmethod
+    def of(cls, obj: Mapping[str, Any]) -> "Kept":
+        """`obj` without what repeats it."""
+        meta = {key: value for key, value in obj["metadata"].items() if key not in _REPEATS}
+        if meta.get("annotations"):
+            meta["annotations"] = {key: value for key, value in meta["annotations"].items() if key not in _REPEATS}
+        return cls(meta["uid"], _version(obj), msgspec.json.encode({**obj, "metadata": meta}))
+
+    def read(self) -> dict[str, Any]:
+        """The object, the caller's own copy; reading it costs more than what most looks do with it."""
+        found: dict[str, Any] = msgspec.json.decode(self.text)
+        return found
 
 
 class Objects:
     """Objects of one kind. What is given out is the caller's own copy."""
 
     def __init__(self) -> None:
-        self._objects: dict[Key, _Kept] = {}
+        self._objects: dict[Key, Kept] = {}
 
     def is_news(self, obj: Mapping[str, Any]) -> bool:
         """False when this version of the object, or a later one, is known."""
@@ -55,11 +69,7 @@ class Objects:
         """Keeps `obj` unless it, or a later version of the same object, is known; True when it was news."""
         if not self.is_news(obj):
             return False
-        meta = {key: value for key, value in obj["metadata"].items() if key not in _REPEATS}
-        if meta.get("annotations"):
-            meta["annotations"] = {key: value for key, value in meta["annotations"].items() if key not in _REPEATS}
-        text = msgspec.json.encode({**obj, "metadata": meta})
-        self._objects[key_of(obj)] = _Kept(meta["uid"], _version(obj), text)
+        self._objects[key_of(obj)] = Kept.of(obj)
         return True
 
     def remove(self, obj: Mapping[str, Any]) -> None:
@@ -75,7 +85,11 @@ class Objects:
     def get(self, key: Key) -> dict[str, Any] | None:
         """The object, or None."""
         known = self._objects.get(key)
-        return None if known is None else msgspec.json.decode(known.text)
+        return None if known is None else known.read()
+
+    def kept(self, key: Key) -> Kept | None:
+        """The object unread, or None: who remembers what a version of it came to need not read it again."""
+        return self._objects.get(key)
 
     def uids(self) -> dict[Key, str]:
         """The uid of each object."""
@@ -87,7 +101,7 @@ class Objects:
         return (read.decode(each.text) for each in list(self._objects.values()))
 
     def __iter__(self) -> Iterator[dict[str, Any]]:
-        return (msgspec.json.decode(each.text) for each in list(self._objects.values()))
+        return (each.read() for each in list(self._objects.values()))
 
     def __len__(self) -> int:
         return len(self._objects)

@@ -26,6 +26,7 @@ class Targets:
 
     def __init__(self) -> None:
         self._leads: dict[Key, dict[str, tuple[Lead, ...]]] = {}
+        self._named: dict[Key, tuple[Spec, dict[tuple[str, str], Target]]] = {}
 
     async def read(self, obj: dict[str, Any], spec: Spec, ask: Ask) -> None:
         """Looks at the routes of those that are measured at a gateway; the others cost nothing."""
@@ -42,22 +43,39 @@ class Targets:
     def forget(self, key: Key) -> None:
         """Drops what was read of an experiment's routes."""
         self._leads.pop(key, None)
+        self._named.pop(key, None)
 
     def of(self, obj: dict[str, Any], spec: Spec, service: Service, status: Status) -> Target:
         """In a bake, or a promotion that is paused, only the side that serves is asked for."""
+        side = ""
+        if run.position(status) in {Phase.PROMOTING, Phase.BAKING}:
+            side = CONTROL if status.weight == 0 else CANARY
+        # Http goes by the names, which change with the spec alone: it is asked three times for each look at thousands.
+        if (service.metrics or spec.metrics).preset != "Http":
+            return self._made(obj, spec, service, side)
+        key = key_of(obj)
+        known = self._named.get(key)
+        if known is None or known[0] is not spec:
+            known = self._named[key] = spec, {}
+        found = known[1].get((service.name, side))
+        if found is None:
+            found = known[1][service.name, side] = self._made(obj, spec, service, side)
+        return found
+
+    def _made(self, obj: dict[str, Any], spec: Spec, service: Service, side: str) -> Target:
+        """The target of a service; `side` is the only one that serves, if there is one alone."""
         control, canary = names_of(service)
         control_names, canary_names = frozenset({CONTROL, control}), frozenset({CANARY, canary})
         metrics, namespace = service.metrics or spec.metrics, obj["metadata"]["namespace"]
-        # Http goes by the names, and a look at a thousand services is spared the comparison.
         named = metrics.preset == "Http"
-        told = () if named else self._told(obj, service)
         nobody: frozenset[Values] = frozenset()
-        ours, theirs = (nobody, nobody) if named else sides(metrics, namespace, service, canary, told)
-        if run.position(status) in {Phase.PROMOTING, Phase.BAKING}:
-            if status.weight == 0:
-                canary_names, theirs = frozenset(), frozenset()
-            else:
-                control_names, canary_names, ours, theirs = canary_names, frozenset(), theirs, frozenset()
+        ours, theirs = (
+            (nobody, nobody) if named else sides(metrics, namespace, service, canary, self._told(obj, service))
+        )
+        if side == CONTROL:
+            canary_names, theirs = frozenset(), frozenset()
+        elif side == CANARY:
+            control_names, canary_names, ours, theirs = canary_names, frozenset(), theirs, frozenset()
         return Target(
             namespace=namespace,
             service=service.name,

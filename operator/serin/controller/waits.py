@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
+from serin.controller.store import Kept
 from serin.engine.observation import Workload
 from serin.kube.errors import KubeError
 
@@ -33,7 +34,7 @@ class Waits:
         self._waits: dict[str, _Wait] = {}
 
     async def explained(
-        self, seen: Workload | None, obj: dict[str, Any] | None, ask: Ask, now: float | None = None
+        self, seen: Workload | None, obj: Kept | None, ask: Ask, now: float | None = None
     ) -> Workload | None:
         """`seen` with its trouble, when it has been incomplete for half a minute or half of a deadline under a minute.
 
@@ -51,7 +52,7 @@ class Waits:
         if at - wait.asked >= _AGAIN:
             wait.asked = at
             try:
-                wait.said = await ask(obj)
+                wait.said = await ask(obj.read())
             except KubeError as error:
                 wait.said = "" if wait.said else f"its pods can't be read: {error}"
         return replace(seen, trouble=wait.said or seen.trouble)

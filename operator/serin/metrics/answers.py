@@ -19,9 +19,43 @@ from serin.engine.observation import MeasurementFailure, Unmeasured
 from serin.metrics.credentials import Credentials
 
 _QUOTED: Final = 300
+_SAME_TIME: Final = 1.0
+"""Seconds that the time of an answer may differ from the one that was asked for; it differs by its rounding alone."""
 _SKEW: Final = 60.0
 """Seconds between two clocks that are no reason to doubt either: answers say whole seconds, and some are queued."""
 _SECRET: Final = re.compile(r"(?i)(bearer|basic)\s+\S+|(token|password|secret|api_?key)=[^\s&\"']+|//[^/@\s]+@")
+
+
+class Row(msgspec.Struct, frozen=True, gc=False):
+    """One element of an instant vector, as Prometheus writes it: a look at thousands of experiments reads many."""
+
+    labels: dict[str, str] = msgspec.field(name="metric")
+    sample: tuple[float, str] = msgspec.field(name="value")
+    """Unix time and value; the latter is text, for JSON has no NaN."""
+
+    @property
+    def value(self) -> float:
+        """The value as a number."""
+        return float(self.sample[1])
+
+
+class _Data(msgspec.Struct):
+    kind: str = msgspec.field(name="resultType", default="")
+    result: msgspec.Raw = msgspec.field(default_factory=msgspec.Raw)
+
+
+class _Body(msgspec.Struct):
+    """An answer with status 200."""
+
+    status: str = ""
+    data: _Data | None = None
+    warnings: list[Any] | None = None
+    partial: bool = msgspec.field(name="isPartial", default=False)
+    """Of VictoriaMetrics, when some of its storage nodes did not answer."""
+
+
+_BODY: Final = msgspec.json.Decoder(_Body)
+_VECTOR: Final = msgspec.json.Decoder(list[Row])
 
 
 class AnswerError(Exception):
@@ -89,27 +123,56 @@ def _refuse(response: requests.Response, hide: Callable[[str], str]) -> None:
     status = response.status_code
     if status == HTTPStatus.PARTIAL_CONTENT:
         raise AnswerError(MeasurementFailure.PARTIAL, "gave only a part of the result")
-    try:
-        body = msgspec.json.decode(response.content)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        if response.ok:
-            raise requests.exceptions.JSONDecodeError("no JSON", "", 0) from error
-        body = {}
-    # The library reads it again: of a look at a thousand experiments once is enough.
-    response.json = lambda **_: body  # type: ignore[method-assign]
-    body = body if isinstance(body, dict) else {}
     if not response.ok:
-        raise _not_ok(status, body, hide)
-    if warnings := body.get("warnings"):
-        said = _words(hide("; ".join(str(each) for each in warnings)))
-        partial = re.search(r"(?i)partial|unavailable|no store|fetch series|receive series", said)
-        failure = MeasurementFailure.PARTIAL if partial else MeasurementFailure.WARNINGS
-        raise AnswerError(failure, f"answered with warnings: {said}")
-    if body.get("isPartial"):  # VictoriaMetrics, when some of its storage nodes did not answer
-        raise AnswerError(MeasurementFailure.PARTIAL, "gave only a part of the result")
-    if body.get("status") != "success" or (body.get("data") or {}).get("resultType") not in {"vector", "matrix"}:
-        raise AnswerError(MeasurementFailure.CLIENT_ERROR, "answered with something else than a vector")
+        raise _not_ok(status, _object(response.content), hide)
+    result = _result(response.content, hide)
+    # The library reads it again: of a look at a thousand experiments once is enough.
+    response.json = lambda **_: {"data": {"result": result}}  # type: ignore[method-assign]
     _same_clock(response)
+
+
+def _object(content: bytes) -> dict[str, Any]:
+    """What came with a failure, if it says anything."""
+    try:
+        body = msgspec.json.decode(content)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return {}
+    return body if isinstance(body, dict) else {}
+
+
+def _result(content: bytes, hide: Callable[[str], str]) -> list[Row] | list[dict[str, Any]]:
+    """The rows of a vector, or the series of a matrix as they are."""
+    try:
+        body = _BODY.decode(content)
+        if body.warnings:
+            said = _words(hide("; ".join(str(each) for each in body.warnings)))
+            partial = re.search(r"(?i)partial|unavailable|no store|fetch series|receive series", said)
+            failure = MeasurementFailure.PARTIAL if partial else MeasurementFailure.WARNINGS
+            raise AnswerError(failure, f"answered with warnings: {said}")
+        if body.partial:
+            raise AnswerError(MeasurementFailure.PARTIAL, "gave only a part of the result")
+        if body.status == "success" and body.data is not None:
+            if body.data.kind == "vector":
+                return _VECTOR.decode(body.data.result)
+            if body.data.kind == "matrix":
+                found: list[dict[str, Any]] = msgspec.json.decode(body.data.result)
+                return found
+    except msgspec.ValidationError:
+        pass  # JSON, but of something else
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise requests.exceptions.JSONDecodeError("no JSON", "", 0) from error
+    raise AnswerError(MeasurementFailure.CLIENT_ERROR, "answered with something else than a vector")
+
+
+def at_time(rows: list[Row], at: float) -> list[Row]:
+    """`rows`, which are of the Unix time `at`.
+
+    Raises:
+        AnswerError: they are of another time.
+    """
+    if any(abs(each - at) > _SAME_TIME for each in {row.sample[0] for row in rows}):
+        raise AnswerError(MeasurementFailure.SERVER_ERROR, "answered for another time: is a cache before it?")
+    return rows
 
 
 def _same_clock(response: requests.Response) -> None:

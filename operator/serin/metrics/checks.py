@@ -10,8 +10,7 @@ from typing import Final
 from serin.api.spec import Metrics, PrometheusRef, Spec
 from serin.engine.observation import MeasurementFailure, Problem, Unmeasured
 from serin.metrics import queries
-from serin.metrics.answers import shown
-from serin.metrics.client import Row
+from serin.metrics.answers import Row, shown
 from serin.metrics.credentials import mistake
 from serin.metrics.rows import edge_of, expected, series_of
 from serin.metrics.source import MetricsSource, Target

@@ -11,12 +11,12 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, Final, NamedTuple, TypeVar
+from typing import Any, Final, TypeVar
 
 from prometheus_api_client import PrometheusConnect
 
 from serin.engine.observation import MeasurementFailure, Unmeasured
-from serin.metrics.answers import AnswerError, classify, whole
+from serin.metrics.answers import Row, at_time, classify, whole
 from serin.metrics.credentials import Access, Credentials, CredentialsError
 from serin.metrics.keeper import KEPT_SECONDS, Keeper, ReadSecret
 from serin.metrics.queries import span
@@ -30,18 +30,9 @@ _AT_ONCE: Final = 4
 """Queries to one server at a time; fewer than threads, so that a slow server does not stop the others. A query that
 waits for its turn does not yet use up its time."""
 _GRACE: Final = 2.0
-_SAME_TIME: Final = 1.0
-"""Seconds that the time of an answer may differ from the one that was asked for; it differs by its rounding alone."""
 
 
 QueryObserver = Callable[[str, float], None]
-
-
-class Row(NamedTuple):
-    """One element of an instant vector."""
-
-    labels: dict[str, str]
-    value: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,10 +169,7 @@ class Client:
 
     def _ask(self, client: PrometheusConnect, promql: str, at: float) -> list[Row]:
         params = {"time": f"{at:.3f}", **self._params()}
-        data: Any = client.custom_query(promql, params=params, timeout=self.timeout)
-        if any(abs(float(item["value"][0]) - at) > _SAME_TIME for item in data):
-            raise AnswerError(MeasurementFailure.SERVER_ERROR, "answered for another time: is a cache before it?")
-        return [Row(item["metric"], float(item["value"][1])) for item in data]
+        return at_time(client.custom_query(promql, params=params, timeout=self.timeout), at)
 
 
 def _is_refusal(answer: object) -> bool:

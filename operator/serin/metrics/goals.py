@@ -16,8 +16,7 @@ from serin.api.spec import Goal, MetricLabels, Service, Spec, canary_name
 from serin.engine.goals.schedule import goal_problems
 from serin.engine.observation import GoalReading, MeasurementFailure, Problem, Unmeasured
 from serin.metrics import queries
-from serin.metrics.answers import shown
-from serin.metrics.client import Row
+from serin.metrics.answers import Row, shown
 from serin.metrics.source import MetricsSource
 from serin.stats.goals import Moments
 

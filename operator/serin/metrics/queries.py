@@ -115,9 +115,14 @@ def present(series: str, seconds: float, by: Iterable[str], within: float = PRES
     return f"count by ({_names(by)}) (last_over_time({series}[{span(within)}]{offset}))"
 
 
-def together(parts: Mapping[str, str]) -> str:
-    """Several vectors as one, each element with its part's name in the label `PART`."""
-    return " or ".join(f'label_replace({text}, "{PART}", {string(name)}, "", "")' for name, text in parts.items())
+def together(parts: Mapping[str, str], rest: str) -> str:
+    """Several vectors as one, each element with its part's name in the label `PART`; those of `rest` have none.
+
+    To name an element and to compare it with others takes Prometheus as long as to count it, so the largest part has
+    no name and comes last.
+    """
+    named = (f'label_replace({text}, "{PART}", {string(name)}, "", "")' for name, text in parts.items())
+    return f"({' or '.join(named)}) or {rest}"
 
 
 def variant_labels(labels: MetricLabels) -> tuple[str, str, str]:

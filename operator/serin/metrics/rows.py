@@ -8,21 +8,21 @@ import math
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Final
 
 from serin.api.names import CANARY, CONTROL
 from serin.api.spec import CustomGuardrail, Metrics, PrometheusRef
 from serin.engine.observation import MeasurementFailure, ServiceCounts, Unmeasured, VariantCounts
 from serin.metrics import queries
-from serin.metrics.client import Row
+from serin.metrics.answers import Row
 from serin.metrics.credentials import Access, access
 from serin.metrics.presets import Naming, Sides, Values, naming
 
 REQUESTS: Final = "requests"
 BEFORE: Final = "before"
-BUCKETS: Final = "buckets"
 ENDED: Final = "ended"
-"""The parts of an answer."""
+"""The parts of an answer that have a name; what has none are the buckets."""
 
 _TOLERANCE: Final = 1e-6
 
@@ -59,10 +59,14 @@ class Target:
         """The label values of the canary's series."""
         return self.named(self.canary_names) if self.sides is None else sorted(self.sides[1])
 
-    @property
+    @cached_property
     def access(self) -> Access:
         """Whom it is measured by, and with whose credentials."""
         return access(self.prometheus, self.namespace)
+
+    def __hash__(self) -> int:
+        # Of what tells targets apart: hashing all of it at each look costs more than the rare look at an equal hash.
+        return hash((self.namespace, self.service, self.control_names, self.canary_names))
 
     def named(self, names: Iterable[str]) -> list[Values]:
         """Series of the service's own: namespace, service, and one of `names`."""
@@ -89,13 +93,8 @@ class Answer:
         for row in rows:
             label = row.labels.get
             variant, part = tuple([label(name, "") for name in keys]), label(queries.PART)
-            if part == REQUESTS:
-                self.codes[variant][label(code, "")] = row.value
-            elif part == BEFORE:
-                self.before.add(variant)
-            elif part == ENDED:
-                self.ended.add(variant)
-            else:
+            if part is None:
+                # Buckets, nearly all of the rows.
                 text = label(queries.LE, "")
                 edge = edges.get(text)
                 if edge is None:
@@ -103,6 +102,12 @@ class Answer:
                 found = self.buckets[variant]
                 # `1` and `1.0` are one edge, from pods of different client libraries.
                 found[edge] = found.get(edge, 0.0) + row.value
+            elif part == REQUESTS:
+                self.codes[variant][label(code, "")] = row.value
+            elif part == BEFORE:
+                self.before.add(variant)
+            else:
+                self.ended.add(variant)
 
 
 class NotCountedError(Exception):

@@ -17,11 +17,12 @@ from typing import Final
 from serin.api.spec import Metrics, PrometheusRef
 from serin.engine.observation import History, MeasurementFailure, ServiceCounts, Unmeasured
 from serin.metrics import queries
-from serin.metrics.client import Client, QueryObserver, Row
+from serin.metrics.answers import Row
+from serin.metrics.client import Client, QueryObserver
 from serin.metrics.credentials import Access, access
 from serin.metrics.history import read_history
 from serin.metrics.keeper import KEPT_SECONDS, ReadSecret
-from serin.metrics.rows import BEFORE, BUCKETS, ENDED, REQUESTS, Answer, Target, series_of, service_counts, values_of
+from serin.metrics.rows import BEFORE, ENDED, REQUESTS, Answer, Target, series_of, service_counts, values_of
 
 __all__ = ["MetricsSource", "Target"]
 
@@ -114,17 +115,20 @@ class MetricsSource:
         self._client.close()
 
     def _join(self, key: _Key, target: Target) -> _Shared | None:
+        return next((each for each in self._shared.get(key, ()) if target in each.targets), None)
+
+    def _expire(self) -> None:
+        """Drops what nobody will ask for any more."""
         old = time.monotonic() - _KEPT_SECONDS
         while self._shared:
-            first = next(iter(self._shared))
-            entry = self._shared[first][-1]
-            expired = entry.task.done() and entry.since < old
+            first, entries = next(iter(self._shared.items()))
+            expired = entries[-1].task.done() and entries[-1].since < old
             if not expired and len(self._shared) <= _KEPT:
                 break
             del self._shared[first]
-        return next((each for each in self._shared.get(key, ()) if target in each.targets), None)
 
     def _start(self, key: _Key, candidates: Iterable[Target]) -> _Shared:
+        self._expire()
         allowed, metrics, ends_at, seconds = key
         asked = {each for shared in self._shared.get(key, ()) for each in shared.targets}
         fits = {each for each in candidates if (each.access, each.metrics) == (allowed, metrics)} - asked
@@ -219,8 +223,7 @@ def look_query(targets: Sequence[Target], seconds: float) -> str:
     parts = {
         REQUESTS: queries.count(requests, seconds, (*by, names.code)),
         BEFORE: queries.present(requests, seconds, by),
-        BUCKETS: queries.count(buckets, seconds, (*by, queries.LE)),
     }
     if seconds > queries.PRESENT_SECONDS:
         parts[ENDED] = queries.present(requests, 0, by)
-    return queries.together(parts)
+    return queries.together(parts, queries.count(buckets, seconds, (*by, queries.LE)))

@@ -55,7 +55,9 @@ def pack(plan: Plan, state: State) -> str:
         state.due.astype("<f8", copy=False).view(np.uint8).reshape(-1, 8).T.tobytes(),
         state.profile.astype("<f8", copy=False).view(np.uint8).reshape(-1, 8).T.tobytes(),
     )
-    return base64.b64encode(zlib.compress(header + b"".join(arrays), 9)).decode("ascii")
+    # level, method, window, memory: a window of the record's size is set up in half the time of the usual 32 KiB
+    deflate = zlib.compressobj(6, zlib.DEFLATED, 12, 5)
+    return base64.b64encode(deflate.compress(header + b"".join(arrays)) + deflate.flush()).decode("ascii")
 
 
 def unpack(plan: Plan, record: str) -> State:

@@ -17,11 +17,14 @@ if TYPE_CHECKING:
     from serin.stats.mixture import Floats
 
 KNOTS = 41
-FINE = 1601
+_STEPS = 40
+FINE = (KNOTS - 1) * _STEPS + 1
 REACH = float(np.log(50.0))
 """Ratios from 1/50 to 50; an interval that reaches an end is open there."""
 
 LEVEL = 0.05
+_DEEP = 60.0
+"""Below the maximum by so much a ratio has no part in the mixture that a float could show, and is outside."""
 LARGEST = 49.9
 SMALLEST = 1 / LARGEST
 """A maximum beyond these lies at an end of the grid, or outside."""
@@ -56,14 +59,18 @@ def interval(profile: Floats) -> tuple[float, float, float]:
     Returns:
         (ratio, low, high); low is 0 and high inf where the grid ends first.
     """
-    fine = _spline() @ (profile - profile.max())
+    height = profile - profile.max()
+    # concave: what is near the maximum lies together, between two knots that aren't
+    near = np.flatnonzero(height > -_DEEP)
+    begin = max(int(near[0]) - 1, 0) * _STEPS
+    fine = _spline()[begin : (int(near[-1]) + 1) * _STEPS + 1] @ height
     best = int(fine.argmax())
     relative = fine - fine[best]
     log_mixture = float(np.log(np.exp(relative).sum() / FINE))
     inside = np.flatnonzero(log_mixture - relative < -np.log(LEVEL))
-    low, high = int(inside[0]), int(inside[-1])
+    low, high = begin + int(inside[0]), begin + int(inside[-1])
     return (
-        float(np.exp(_GRID[best])),
+        float(np.exp(_GRID[begin + best])),
         0.0 if low == 0 else float(np.exp(_GRID[low - 1])),
         np.inf if high == FINE - 1 else float(np.exp(_GRID[high + 1])),
     )

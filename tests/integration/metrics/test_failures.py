@@ -86,6 +86,13 @@ async def failure(source: MetricsSource, address: str) -> Unmeasured:
         (b"<html>hello", 200, MeasurementFailure.CLIENT_ERROR),
         ([], 200, MeasurementFailure.CLIENT_ERROR),
         ({"status": "success", "data": None}, 200, MeasurementFailure.CLIENT_ERROR),
+        (
+            {"status": "success", "data": {"resultType": "scalar", "result": [1, "1"]}},
+            200,
+            MeasurementFailure.CLIENT_ERROR,
+        ),
+        ({"status": "success", "data": {"resultType": "vector", "result": 1}}, 200, MeasurementFailure.CLIENT_ERROR),
+        (EMPTY | {"warnings": "of another kind"}, 200, MeasurementFailure.CLIENT_ERROR),
     ],
 )
 async def test_answers_that_measure_nothing(

@@ -5,9 +5,12 @@ from typing import Any
 
 import pytest
 
+from serin.controller.store import Kept
 from serin.controller.waits import Waits
 from serin.engine.observation import Workload
 from serin.kube.errors import Forbidden
+
+_SHOP = Kept("u", 1, b'{"name": "shop"}')
 
 
 def _deployment(ready: int) -> Workload:
@@ -22,13 +25,13 @@ async def test_pods_are_asked_after_half_a_minute_and_now_and_then() -> None:
         asked.append(obj["name"])
         return "container main crashes"
 
-    waits, obj = Waits(), {"name": "shop"}
-    found = {at: await waits.explained(_deployment(1), obj, ask, at) for at in (0.0, 20.0, 31.0, 40.0, 50.0)}
+    waits = Waits()
+    found = {at: await waits.explained(_deployment(1), _SHOP, ask, at) for at in (0.0, 20.0, 31.0, 40.0, 50.0)}
     assert [at for at, seen in found.items() if seen is not None and seen.trouble] == [31.0, 40.0, 50.0]
     assert len(asked) == 2
-    ready = await waits.explained(_deployment(2), obj, ask, 60.0)
+    ready = await waits.explained(_deployment(2), _SHOP, ask, 60.0)
     assert ready == _deployment(2)
-    again = await waits.explained(_deployment(1), obj, ask, 70.0)
+    again = await waits.explained(_deployment(1), _SHOP, ask, 70.0)
     assert again == _deployment(1)
 
 
@@ -42,8 +45,8 @@ async def test_a_short_deadline_is_not_awaited_in_vain(deadline: float, at: floa
         return "container main crashes"
 
     waits, late = Waits(), dataclasses.replace(_deployment(1), deadline=deadline)
-    await waits.explained(late, {}, ask, 0.0)
-    seen = await waits.explained(late, {}, ask, at)
+    await waits.explained(late, _SHOP, ask, 0.0)
+    seen = await waits.explained(late, _SHOP, ask, at)
     assert seen is not None
     assert bool(seen.trouble) is asked
 
@@ -55,8 +58,8 @@ async def test_pods_that_cannot_be_read_are_said() -> None:
         raise Forbidden("pods is forbidden", 403)
 
     waits = Waits()
-    await waits.explained(_deployment(0), {}, ask, 0.0)
-    seen = await waits.explained(_deployment(0), {}, ask, 31.0)
+    await waits.explained(_deployment(0), _SHOP, ask, 0.0)
+    seen = await waits.explained(_deployment(0), _SHOP, ask, 31.0)
     assert seen is not None
     assert seen.trouble == "its pods can't be read: pods is forbidden"
 

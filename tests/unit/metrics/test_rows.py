@@ -6,7 +6,7 @@ import pytest
 
 from serin.api.spec import CustomGuardrail
 from serin.engine.observation import MeasurementFailure, ServiceCounts, Unmeasured
-from serin.metrics.client import Row
+from serin.metrics.answers import Row
 from serin.metrics.rows import Answer, Target, service_counts
 
 CONTROL, CANARY = ("ns", "web", "control"), ("ns", "web", "canary")
@@ -129,7 +129,7 @@ def test_rows_of_one_edge_in_two_forms_are_added() -> None:
     """`1` and `1.0` come from pods of different client libraries."""
     made = Answer()
     labels = {"namespace": "ns", "service": "web", "variant": "control"}
-    made.take(target().naming, [Row({**labels, "le": le, "serin_part": "buckets"}, 2.0) for le in ("1", "1.0")])
+    made.take(target().naming, [Row({**labels, "le": le}, (0.0, "2")) for le in ("1", "1.0")])
     assert made.buckets[CONTROL] == {1.0: 4.0}
 
 

@@ -30,6 +30,30 @@ def test_ratio_is_the_maximum_of_the_likelihood(bad: int, other: int, share: flo
     assert low < best < high
 
 
+def whole(profile: np.ndarray) -> tuple[float, float, float]:
+    """The interval from every point of the grid."""
+    grid = np.linspace(-ratio.REACH, ratio.REACH, ratio.FINE)
+    fine = ratio._spline() @ (profile - profile.max())
+    mixture = np.log(np.mean(np.exp(fine - fine.max())))
+    inside = np.flatnonzero(mixture - (fine - fine.max()) < -np.log(ratio.LEVEL))
+    low = 0.0 if inside[0] == 0 else np.exp(grid[inside[0] - 1])
+    return np.exp(grid[fine.argmax()]), low, np.inf if inside[-1] == ratio.FINE - 1 else np.exp(grid[inside[-1] + 1])
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, 100_000), st.floats(0.01, 0.99)), min_size=1, max_size=5),
+    st.floats(-5.0, 5.0),
+    st.integers(0, 2**32 - 1),
+)
+def test_what_is_far_from_the_maximum_changes_nothing(looks: list[tuple[int, float]], log: float, seed: int) -> None:
+    """Few or many bad requests, any split, a ratio on the grid or beyond it: as if every ratio had been looked at."""
+    rng, profile = np.random.default_rng(seed), np.zeros(ratio.KNOTS)
+    for bad, share in looks:
+        chance = share * np.exp(log) / (1 - share + share * np.exp(log))
+        profile += ratio.log_likelihood(rng.binomial(bad, chance), bad, share)
+    assert ratio.interval(profile) == pytest.approx(whole(profile), rel=1e-12)
+
+
 def test_interval_covers_at_all_looks_at_once() -> None:
     """At most 5 % of runs ever exclude the true ratio at any of their looks, within Monte-Carlo error."""
     rng = np.random.default_rng(3)
