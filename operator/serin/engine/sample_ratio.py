@@ -154,6 +154,8 @@ def sentence(found: Judged) -> str:
 
 def judged(spec: Spec, status: Status) -> Iterator[Judged]:
     """Every test of the stage under way that has counted something."""
+    if not any(_tested(service) for service in spec.services):
+        return
     stage, plan = _stage(spec, status), schedule(spec)
     if stage is None:
         return
