@@ -92,8 +92,8 @@ async def _run(settings: Settings) -> int:
         kube.on_call = METRICS.called
         observer = Observer(store, deployments, router, source, executor)
         actor = Actor(kube, deployments, router)
-        ahead = Ahead(source, observer.measured)
-        reconciler = Reconciler(kube, store, observer, actor, lease, executor, settings.identity, ahead)
+        reconciler = Reconciler(kube, store, observer, actor, lease, executor, settings.identity)
+        reconciler.plan = Ahead(source, observer.measured, reconciler.feed).plan
         scheduler = Scheduler(reconciler.reconcile)
         sync = Sync(kube, store, scheduler, settings.watched, reconciler.register)
         server = await serve(

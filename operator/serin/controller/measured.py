@@ -47,7 +47,12 @@ class Measured:
                 del self._slots[known.slot]
 
     def who(self, slot: Slot, ends_at: float, seconds: float) -> Iterator[Target]:
-        """Whoever needs the look of `seconds` that ends at a Unix time.
+        """What is measured for whoever needs the look of `seconds` that ends at a Unix time."""
+        for _, targets in self.users(slot, ends_at, seconds):
+            yield from targets
+
+    def users(self, slot: Slot, ends_at: float, seconds: float) -> Iterator[tuple[Key, tuple[Target, ...]]]:
+        """The experiments that need it, with their targets.
 
         A look of one interval is everybody's who has not been counted beyond its beginning; a longer one has the
         length of those alone who stopped there.
@@ -56,4 +61,4 @@ class Measured:
         for key in self._slots.get(slot, ()):
             entry = self._entries[key]
             if entry.counted_until == begins or (usual and entry.counted_until < begins):
-                yield from entry.targets
+                yield key, entry.targets

@@ -1,24 +1,24 @@
 """One look at one experiment: observe, decide, intend, act, report."""
 
 import asyncio
-import hashlib
 import random
 import time
+from collections.abc import Callable, Mapping
 from concurrent.futures import Executor
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Final
 
-import msgspec
 import structlog
 
 from serin.api.names import API_VERSION, FINALIZER, PLURAL
 from serin.api.spec import InvalidSpecError, Spec, parse_spec
 from serin.api.status import Phase, Status, merge_patch, parse_status, status_to_json
 from serin.controller.act import Actor
-from serin.controller.ahead import Ahead
 from serin.controller.instruments import METRICS
 from serin.controller.looks import due_look
+from serin.controller.measured import Slot
+from serin.controller.memory import Memory, digest
 from serin.controller.observe import Observer, slot_of
 from serin.controller.scheduler import jittered
 from serin.controller.store import Key, Store, key_of, names_of
@@ -27,6 +27,8 @@ from serin.engine import run
 from serin.engine.decision import Decision
 from serin.engine.observation import LookResult
 from serin.engine.record import in_force
+from serin.engine.tested import Fed, First
+from serin.engine.together import first_look
 from serin.engine.wording import unix
 from serin.kube.client import Kube
 from serin.kube.errors import Conflict, NotFound
@@ -50,23 +52,6 @@ _log = structlog.get_logger("serin.reconcile")
 
 
 @dataclass(slots=True)
-class _Memory:
-    """Counts that are not written yet, and the status that they are built on."""
-
-    written: bytes
-    """Of the status, a digest: the text would be kept twice."""
-    status: Status
-    at: float
-    version: str
-    """resourceVersion of the object that has the written status; of another one the digest tells."""
-
-    def fits(self, obj: dict[str, Any]) -> bool:
-        """True when the status of `obj` is the one that this is built on."""
-        version = obj["metadata"].get("resourceVersion")
-        return self.version == version or self.written == _digest(obj.get("status") or {})
-
-
-@dataclass(slots=True)
 class Reconciler:
     """Joins the parts.
 
@@ -78,7 +63,7 @@ class Reconciler:
         lease: leadership; without it nothing is done.
         executor: for calls that block.
         identity: of this process, for Events.
-        ahead: asks for looks before they are due; None: each look asks for itself.
+        plan: told which slot is looked at next, so that it is asked for ahead; None: each look asks for itself.
     """
 
     kube: Kube
@@ -88,12 +73,13 @@ class Reconciler:
     lease: LeaderLease
     executor: Executor
     identity: str
-    ahead: Ahead | None = None
-    _memory: dict[Key, _Memory] = field(default_factory=dict)
+    plan: Callable[[Slot, float], None] | None = None
+    _memory: dict[Key, Memory] = field(default_factory=dict)
     _specs: dict[Key, tuple[tuple[str, int], Spec | InvalidSpecError]] = field(default_factory=dict)
     _last_look: dict[Key, tuple[float, float]] = field(default_factory=dict)
     """(end, when it was counted) of each experiment's last look, in Unix time."""
     _together: Together = field(default_factory=Together)
+    _fed: dict[Key, Fed] = field(default_factory=dict)
 
     async def reconcile(self, key: Key) -> float | None:
         """One turn; the seconds until the next, None when the experiment is gone."""
@@ -112,7 +98,7 @@ class Reconciler:
         self._measure(key, obj, measurable, status)
         with METRICS.part("observe"):
             observation = await self.observer.observe(obj, spec, status, now, asked=spec is asked)
-        decision = await self._together.decide(asked, status, observation, now)
+        decision = await self._together.decide(asked, status, observation, now, self._fed.pop(key, None))
         self._looked(key, readable, observation.looks)
         self._measure(key, obj, measurable, decision.status)
         METRICS.decided(decision)
@@ -184,8 +170,8 @@ class Reconciler:
             self._kept(obj, after)
         version = obj["metadata"]["resourceVersion"]
         same = memory is not None and memory.version == version
-        written = memory.written if memory is not None and same else _digest(obj.get("status") or {})
-        self._memory[key] = _Memory(written, decision.status, last, version)
+        written = memory.written if memory is not None and same else digest(obj.get("status") or {})
+        self._memory[key] = Memory(written, decision.status, last, version)
         METRICS.looked_at.set(len(self._memory))
         return obj
 
@@ -250,6 +236,18 @@ class Reconciler:
         if isinstance(spec, Spec) and in_force(spec, status, finalizer=_has_finalizer(obj)) is spec:
             self._measure(key_of(obj), obj, spec, status)
 
+    async def feed(self, looks: Mapping[Key, LookResult]) -> None:
+        """Feeds looks that are about to be due; what an experiment has by then may differ, and then it is of no use."""
+        firsts: dict[Key, First] = {}
+        for key, look in looks.items():
+            memory, known = self._memory.get(key), self._specs.get(key)
+            if memory is not None and known is not None and isinstance(known[1], Spec):
+                first = first_look(known[1], memory.status, look)
+                if first is not None:
+                    firsts[key] = first
+        found = zip(firsts, await self._together.feed(list(firsts.values())), strict=True)
+        self._fed |= {key: fed for key, fed in found if fed is not None}
+
     def _measure(self, key: Key, obj: dict[str, Any], spec: Spec | None, status: Status) -> None:
         """Keeps the list of who is measured by what, for the shared queries."""
         counts = run.position(status) in _COUNTS and status.counted_until
@@ -265,8 +263,8 @@ class Reconciler:
         phase = run.position(decision.status)
         if spec is not None and phase in _COUNTS and decision.status.counted_until:
             slot = slot_of(obj, spec)
-            if self.ahead is not None:
-                self.ahead.plan(slot, time.time())
+            if self.plan is not None:
+                self.plan(slot, time.time())
             return min(due_look(now, *slot), decision.wake_after)
         return jittered(decision.wake_after)
 
@@ -274,6 +272,7 @@ class Reconciler:
         self._memory.pop(key, None)
         self._specs.pop(key, None)
         self._last_look.pop(key, None)
+        self._fed.pop(key, None)
         METRICS.looked_at.set(len(self._memory))
         self.observer.measured.remove(key)
         self.observer.forget(key)
@@ -290,7 +289,3 @@ def checkpoint(spec: Spec | None, experiments: int) -> float:
 
 def _has_finalizer(obj: dict[str, Any]) -> bool:
     return FINALIZER in obj["metadata"].get("finalizers", ())
-
-
-def _digest(status: dict[str, Any]) -> bytes:
-    return hashlib.blake2b(msgspec.json.encode(status, order="sorted"), digest_size=16).digest()

@@ -10,7 +10,7 @@ from serin.api.spec import InvalidSpecError, Spec
 from serin.api.status import Status
 from serin.engine.decide import bakes, counts, decide
 from serin.engine.decision import Decision
-from serin.engine.observation import Observation, Unmeasured
+from serin.engine.observation import LookResult, Observation, Unmeasured
 from serin.engine.tested import Fed, First, feed_all
 
 
@@ -21,33 +21,49 @@ class Question(NamedTuple):
     status: Status
     observation: Observation
     now: float
+    fed: Fed | None = None
+    """The first look, if it was fed beforehand: used if it is exactly that of the observation."""
 
 
 def decide_all(questions: Sequence[Question]) -> list[Decision | Exception]:
     """The decision on each question, or what went wrong there: one experiment's fault must not stop the others."""
     firsts = {i: first for i, each in enumerate(questions) if (first := _first(each)) is not None}
-    fed: dict[int, Fed] = {}
-    if len(firsts) > 1:
-        try:
-            fed = dict(zip(firsts, feed_all(list(firsts.values())), strict=True))
-        except Exception:  # noqa: BLE001 - whose fault it is shows when each is decided alone
-            fed = {}
-    return [_decided(each, fed.get(i)) for i, each in enumerate(questions)]
+    fed: dict[int, Fed | None] = {
+        i: each.fed for i, each in enumerate(questions) if each.fed is not None and each.fed.first == firsts.get(i)
+    }
+    left = {i: first for i, first in firsts.items() if i not in fed}
+    if len(left) > 1:
+        fed |= zip(left, fed_all(list(left.values())), strict=True)
+    return [_decided(each._replace(fed=fed.get(i))) for i, each in enumerate(questions)]
 
 
-def _decided(question: Question, fed: Fed | None) -> Decision | Exception:
+def fed_all(firsts: Sequence[First]) -> list[Fed | None]:
+    """As `feed_all`; nothing of any where one of them can't be fed, for whose fault that is shows in its decision."""
     try:
-        return decide(*question, fed)
+        return list(feed_all(firsts))
+    except Exception:  # noqa: BLE001 - decided alone, each says what is wrong with it
+        return [None] * len(firsts)
+
+
+def first_look(spec: Spec, status: Status, look: LookResult) -> First | None:
+    """What the counting of `look` depends on, if it will be counted as far as can be seen before."""
+    if not counts(status) or any(
+        isinstance(each, Unmeasured) and each.failure.passes for each in look.services.values()
+    ):
+        return None
+    return First(spec, status.checkpoint, look, bakes(status))
+
+
+def _decided(question: Question) -> Decision | Exception:
+    try:
+        return decide(*question)
     except Exception as error:  # noqa: BLE001 - handed on
         return error
 
 
 def _first(question: Question) -> First | None:
-    """The first look of a question, if it will be counted as far as can be seen before."""
-    spec, status, seen, _ = question
-    if isinstance(spec, InvalidSpecError) or seen.deleting or not seen.looks or not counts(status):
+    """The first look of a question."""
+    spec, status, seen = question[:3]
+    if isinstance(spec, InvalidSpecError) or seen.deleting or not seen.looks:
         return None
-    look = seen.looks[0]
-    if any(isinstance(each, Unmeasured) and each.failure.passes for each in look.services.values()):
-        return None
-    return First(spec, status.checkpoint, look, bakes(status))
+    return first_look(spec, status, seen.looks[0])

@@ -1,7 +1,7 @@
 """Prometheus is asked before the looks are due: once for a slot, and by nobody where it is too late."""
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -10,6 +10,7 @@ from serin.controller.ahead import Ahead
 from serin.controller.looks import due_look, due_query, next_end, windows
 from serin.controller.measured import Measured, Slot
 from serin.controller.store import Key
+from serin.engine.observation import LookResult, ServiceCounts, VariantCounts
 from serin.metrics.source import Target
 
 SLOT = Slot(30.0, 6.0)
@@ -20,22 +21,33 @@ class Source:
 
     def __init__(self) -> None:
         self.asked: list[tuple[str, float, float]] = []
+        self.fed: dict[Key, LookResult] = {}
         self.told = asyncio.Event()
 
-    async def look(self, target: Target, everyone: Iterable[Target], ends_at: float, seconds: float) -> None:
-        """Notes the question."""
+    async def look(self, target: Target, everyone: Iterable[Target], ends_at: float, seconds: float) -> ServiceCounts:
+        """Notes the question; the answer has the service's number in it."""
         assert target in list(everyone)
         self.asked.append((target.service, ends_at, seconds))
+        return counts(int(target.service))
+
+    async def feed(self, looks: Mapping[Key, LookResult]) -> None:
+        """Takes what was answered."""
+        self.fed.update(looks)
         self.told.set()
 
 
+def counts(requests: int) -> ServiceCounts:
+    """So many requests of each."""
+    return ServiceCounts(VariantCounts(requests, 0), VariantCounts(requests, 0))
+
+
 def made() -> tuple[Source, Ahead]:
-    """Two experiments of a slot, counted until 906."""
+    """Two experiments of a slot, of two services and of one, counted until 906."""
     source, measured = Source(), Measured()
-    for name in ("a", "b"):
-        one = Target("shop", name, frozenset({"control"}), frozenset({"canary"}))
-        measured.put(Key("shop", name), SLOT, 906.0, (one,))
-    return source, Ahead(source, measured)  # type: ignore[arg-type]
+    for name, services in {"a": "12", "b": "3"}.items():
+        targets = (Target("shop", each, frozenset({"control"}), frozenset({"canary"})) for each in services)
+        measured.put(Key("shop", name), SLOT, 906.0, tuple(targets))
+    return source, Ahead(source, measured, source.feed)  # type: ignore[arg-type]
 
 
 async def test_a_slot_is_asked_for_once() -> None:
@@ -47,7 +59,11 @@ async def test_a_slot_is_asked_for_once() -> None:
         await source.told.wait()
     ahead.plan(SLOT, 950.0)
     await asyncio.sleep(0)
-    assert sorted(source.asked) == [("a", 936.0, 30.0), ("b", 936.0, 30.0)]
+    assert sorted(source.asked) == [(each, 936.0, 30.0) for each in "123"]
+    assert source.fed == {
+        Key("shop", "a"): LookResult(936.0, 30.0, {"1": counts(1), "2": counts(2)}),
+        Key("shop", "b"): LookResult(936.0, 30.0, {"3": counts(3)}),
+    }
 
 
 async def test_who_is_late_asks_alone() -> None:

@@ -6,7 +6,8 @@ import pytest
 
 from serin.api.spec import parse_spec
 from serin.api.status import Status
-from serin.controller.reconcile import _digest, _Memory, checkpoint
+from serin.controller.memory import Memory, digest
+from serin.controller.reconcile import checkpoint
 
 
 @pytest.mark.parametrize(
@@ -39,7 +40,7 @@ def test_memory_is_of_one_written_status() -> None:
     def made(version: str, reason: str) -> dict[str, Any]:
         return {"metadata": {"resourceVersion": version}, "status": {"reason": reason, "phase": "Pending"}}
 
-    memory = _Memory(_digest(made("5", "a")["status"]), Status(), 0.0, "5")
+    memory = Memory(digest(made("5", "a")["status"]), Status(), 0.0, "5")
     assert memory.fits(made("5", "a"))
     assert memory.fits(made("6", "a"))
     assert not memory.fits(made("6", "b"))

@@ -5,14 +5,14 @@ from typing import Any
 
 import pytest
 
-from serin.api.spec import InvalidSpecError
+from serin.api.spec import InvalidSpecError, Spec
 from serin.api.status import Phase
 from serin.engine import together
 from serin.engine.decide import decide
 from serin.engine.generated import Fault
 from serin.engine.observation import MeasurementFailure, Unmeasured
-from serin.engine.tested import First, feed_all
-from serin.engine.together import Question, decide_all
+from serin.engine.tested import Fed, First, feed_all
+from serin.engine.together import Question, decide_all, fed_all, first_look
 from serin.engine.world import World
 from tests.unit.engine.worlds import reach, spec
 
@@ -27,6 +27,13 @@ _WORLDS: tuple[dict[str, Any], ...] = (
 )
 
 
+def beforehand(question: Question) -> Fed | None:
+    """The first look of a question, fed as soon as its answer was there."""
+    looks = question.observation.looks
+    first = first_look(question.spec, question.status, looks[0]) if looks and isinstance(question.spec, Spec) else None
+    return fed_all([first])[0] if first is not None else None
+
+
 def test_whole_runs_are_the_same_to_the_last_character() -> None:
     """Healthy and spoilt ones, stages, promotion, bake and rollback, outages, several looks at once."""
     worlds = [World(spec(), **each) for each in _WORLDS] + [World(spec(guardrails={"latencyP95": {"max": "150ms"}}))]
@@ -35,6 +42,7 @@ def test_whole_runs_are_the_same_to_the_last_character() -> None:
         questions = [Question(each.spec, each.status, each.observe(), each.now) for each in worlds]
         alone = [decide(*each) for each in questions]
         assert decide_all(questions) == alone
+        assert decide_all([each._replace(fed=beforehand(each)) for each in questions]) == alone
         for world, decision in zip(worlds, alone, strict=True):
             world.status = decision.status
             phases.add(decision.status.phase)
@@ -68,6 +76,20 @@ def test_looks_are_fed_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     assert calls == [3]
 
 
+def test_what_was_fed_beforehand_is_not_fed_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """That is what it is for."""
+    world = World(spec())
+    reach(world, Phase.PROGRESSING, "ab")
+    world.now += 40.0
+    one = Question(world.spec, world.status, world.observe(), world.now)
+    one = one._replace(observation=replace(one.observation, looks=one.observation.looks[:1]))
+    alone, fed = decide(*one), beforehand(one)
+    assert fed is not None
+    monkeypatch.setattr("serin.engine.tested.update_all", None)  # whoever calls it fails
+    monkeypatch.setattr("serin.engine.tested.judge_all", None)
+    assert decide_all([one._replace(fed=fed)] * 3) == [alone] * 3
+
+
 def test_one_that_fails_does_not_stop_the_others() -> None:
     """A guardrail that can't be judged at the histogram's edges: who has it hears of it, and nobody else."""
     worlds = [World(spec(guardrails={"latencyP95": {"max": "123ms"}})), World(spec(), seed=1), World(spec(), seed=2)]
@@ -92,8 +114,10 @@ def test_what_was_worked_out_for_another_look_is_not_used() -> None:
     one, other = (Question(each.spec, each.status, each.observe(), each.now) for each in worlds)
     assert one.observation.looks
     fed = feed_all([First(other.spec, other.status.checkpoint, other.observation.looks[0], False)])[0]  # type: ignore[arg-type]
-    assert decide(*one, fed) == decide(*one)
-    assert decide(*other, fed) == decide(*other) == decide(*other, fed), "and it can be used again"
+    assert decide(*one._replace(fed=fed)) == decide(*one)
+    assert decide(*other._replace(fed=fed)) == decide(*other) == decide(*other._replace(fed=fed)), (
+        "and it can be used again"
+    )
 
 
 def test_who_has_nothing_to_count_is_decided_as_ever() -> None:
