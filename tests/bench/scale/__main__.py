@@ -26,6 +26,8 @@ def main(arguments: list[str] | None = None) -> int:
     """Run the bench; exit code 1 when a bar is missed."""
     options = _options(sys.argv[1:] if arguments is None else arguments)
     console = Console(width=None if sys.stdout.isatty() else 120)
+    # In the background of a script SIGINT is ignored, and with it the end that cleans up.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
     begun = time.monotonic()
     with console.status("starting etcd, kube-apiserver, Prometheus and the services' metrics") as status:
