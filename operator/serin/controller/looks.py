@@ -14,7 +14,9 @@ from serin.engine.wording import clock
 
 SLOT: Final = 6.0
 """Seconds between two slots: one query in that time, however many experiments there are."""
-_AHEAD: Final = 0.1
+_AHEAD: Final = 3.0
+_AHEAD_SHARE: Final = 0.1
+"""Of the interval, by which Prometheus is asked before a look is due; seconds at most."""
 _MOST_LOOKS: Final = 6
 _LONGEST_LOOK: Final = 3600.0
 
@@ -45,7 +47,7 @@ def due_query(now: float, interval: float, shifted: float = 0.0) -> float:
     A little earlier than the look is due, for the answer takes a second where there are thousands of experiments. What
     was scraped before the look's end has long been stored by then.
     """
-    return due_look(now, interval, shifted) - _AHEAD * interval
+    return due_look(now, interval, shifted) - min(_AHEAD, _AHEAD_SHARE * interval)
 
 
 def windows(counted_until: float, now: float, interval: float, shifted: float = 0.0) -> list[tuple[float, float]]:
