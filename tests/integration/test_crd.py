@@ -144,7 +144,11 @@ BAD: dict[str, tuple[dict[str, Any], str]] = {
     "duration empty": (stages(5, duration=""), "must be a duration longer than zero: write it like"),
     "bake zero": ({"services": [A], "promotion": {"bake": "0s"}}, "spec.promotion.bake: Invalid value"),
     "latency zero": ({"services": [A], "guardrails": {"latencyP95": {"max": "0ms"}}}, "longer than zero"),
-    "interval 4s": ({"services": [A], "analysis": {"interval": "4s"}}, "interval is 4s: write 5s to 10m, like 30s"),
+    "interval 4s": ({"services": [A], "analysis": {"interval": "4s"}}, "interval is 4s: write 5s to 10m in whole"),
+    "interval 7s500ms": (
+        {"services": [A], "analysis": {"interval": "7s500ms"}},
+        "interval is 7s500ms: write 5s to 10m in whole seconds, like 30s",
+    ),
     "interval 10m1s": ({"services": [A], "analysis": {"interval": "10m1s"}}, "interval is 10m1s: write 5s to 10m"),
     "interval 1d": ({"services": [A], "analysis": {"interval": "1d"}}, "interval is 1d: write 5s to 10m"),
     "interval empty": ({"services": [A], "analysis": {"interval": ""}}, "write 5s to 10m"),

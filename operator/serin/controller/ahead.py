@@ -6,20 +6,25 @@ its counts, and else works it out itself.
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from itertools import chain
 
-from serin.controller.looks import due_query, next_end
+import structlog
+
+from serin.controller.looks import ahead, due_query, next_end
 from serin.controller.measured import Measured, Slot
 from serin.controller.store import Key
+from serin.controller.together import AT_ONCE
 from serin.engine.observation import LookResult
 from serin.metrics.source import MetricsSource
+
+_log = structlog.get_logger("serin.ahead")
 
 
 @dataclass(slots=True)
 class Ahead:
-    """One question for each slot and look. A failure is nobody's: whoever looks then asks again.
+    """One question for each slot and look. A failed measurement is nobody's: whoever looks then asks again.
 
     Args:
         source: measures, and keeps the answers for those who look.
@@ -29,9 +34,9 @@ class Ahead:
 
     source: MetricsSource
     measured: Measured
-    feed: Callable[[Mapping[Key, LookResult]], Awaitable[None]]
+    feed: Callable[[Mapping[Key, LookResult]], None]
     _planned: dict[Slot, float] = field(default_factory=dict)
-    """The end of the look that was last planned."""
+    """The end of the look that waits for its time."""
     _tasks: set["asyncio.Task[None]"] = field(default_factory=set)
 
     def plan(self, slot: Slot, now: float) -> None:
@@ -40,18 +45,47 @@ class Ahead:
         When the time for that has passed already, those who look ask for themselves.
         """
         ends_at, wait = next_end(now, *slot), due_query(now, *slot)
-        if wait < 0 or self._planned.get(slot, 0.0) >= ends_at:
+        if wait < 0 or not ahead(slot.interval) or self._planned.get(slot) == ends_at:
             return
         self._planned[slot] = ends_at
         task = asyncio.create_task(self._ask(slot, ends_at, time.monotonic() + wait))
         self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        task.add_done_callback(self._ended)
+
+    def close(self) -> None:
+        """Asks no more."""
+        for task in self._tasks:
+            task.cancel()
+
+    def _ended(self, task: "asyncio.Task[None]") -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            _log.error("asking ahead failed", exc_info=error)
 
     async def _ask(self, slot: Slot, ends_at: float, at: float) -> None:
         await asyncio.sleep(at - time.monotonic())
-        whose = dict(self.measured.users(slot, ends_at, slot.interval))
+        if self._planned.get(slot) == ends_at:
+            del self._planned[slot]
+        whose, due = self.measured.next(slot, ends_at), at + ahead(slot.interval)
         everyone = tuple(chain.from_iterable(whose.values()))
-        counts = await asyncio.gather(*(self.source.look(each, everyone, ends_at, slot.interval) for each in everyone))
-        told = iter(counts)
-        looks = {key: {each.service: next(told) for each in targets} for key, targets in whose.items()}
-        await self.feed({key: LookResult(ends_at, slot.interval, services) for key, services in looks.items()})
+        if not everyone:
+            return
+        looks = {
+            each: asyncio.ensure_future(self.source.look(each, everyone, ends_at, slot.interval)) for each in everyone
+        }
+        try:
+            # One Prometheus that is slow must not keep the others' answers.
+            done, _ = await asyncio.wait(looks.values(), timeout=due - time.monotonic())
+        finally:
+            for each in looks.values():
+                each.cancel()
+        answered = [
+            (key, LookResult(ends_at, slot.interval, {each.service: looks[each].result() for each in targets}))
+            for key, targets in whose.items()
+            if all(looks[each] in done for each in targets)
+        ]
+        for begin in range(0, len(answered), AT_ONCE):
+            if time.monotonic() >= due:
+                return  # they look already, and would work it out a second time
+            self.feed(dict(answered[begin : begin + AT_ONCE]))
+            await asyncio.sleep(0)

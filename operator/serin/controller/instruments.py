@@ -16,7 +16,7 @@ from serin.controller.store import Store
 from serin.engine.decision import Decision
 from serin.engine.observation import LookResult, Unmeasured
 
-Part = Literal["observe", "decide", "write", "report", "act"]
+Part = Literal["observe", "feed", "decide", "write", "report", "act"]
 
 _LAGS = (0.1, 0.25, 0.5, 0.75, 1, 1.5, 2.5, 5, 10, 15, 20, 30, 45, 60, 120, 300, 900, 3600)
 _RATIOS = (0.5, 0.9, 0.97, 0.99, 1, 1.001, 1.002, 1.005, 1.01, 1.02, 1.03, 1.1, 1.2, 1.5, 2, 3, 5, 10)
@@ -65,7 +65,8 @@ class Metrics:
         self.duration = Histogram("serin_reconcile_duration_seconds", "Duration of one look at one experiment.")
         self.parts = Histogram(
             "serin_look_part_duration_seconds",
-            "Duration of a part of a look: observe (with the measurements), decide, write, report, act.",
+            "Duration of a part of a look: observe (with the measurements), feed (before it is due), decide, write,"
+            " report, act.",
             ["part"],
             buckets=_QUICK,
         )

@@ -15,8 +15,9 @@ from serin.engine.wording import clock
 SLOT: Final = 6.0
 """Seconds between two slots: one query in that time, however many experiments there are."""
 _AHEAD: Final = 3.0
-_AHEAD_SHARE: Final = 0.1
-"""Of the interval, by which Prometheus is asked before a look is due; seconds at most."""
+"""Seconds by which Prometheus is asked before a look is due, where there is so much time."""
+_STORED: Final = 10.0
+"""Seconds after which what was scraped is stored: Prometheus's own limit for a scrape."""
 _MOST_LOOKS: Final = 6
 _LONGEST_LOOK: Final = 3600.0
 
@@ -44,10 +45,15 @@ def due_look(now: float, interval: float, shifted: float = 0.0) -> float:
 def due_query(now: float, interval: float, shifted: float = 0.0) -> float:
     """Seconds until Prometheus is asked for the next look; negative: since when.
 
-    A little earlier than the look is due, for the answer takes a second where there are thousands of experiments. What
-    was scraped before the look's end has long been stored by then.
+    A little earlier than the look is due, for the answer takes a second where there are a thousand experiments; but not
+    before what was scraped until the look's end is stored.
     """
-    return due_look(now, interval, shifted) - min(_AHEAD, _AHEAD_SHARE * interval)
+    return due_look(now, interval, shifted) - ahead(interval)
+
+
+def ahead(interval: float) -> float:
+    """Seconds by which Prometheus is asked before a look is due: none where intervals are shorter than 20 s."""
+    return max(0.0, min(_AHEAD, interval / 2 - _STORED))
 
 
 def windows(counted_until: float, now: float, interval: float, shifted: float = 0.0) -> list[tuple[float, float]]:

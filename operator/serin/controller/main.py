@@ -93,20 +93,21 @@ async def _run(settings: Settings) -> int:
         observer = Observer(store, deployments, router, source, executor)
         actor = Actor(kube, deployments, router)
         reconciler = Reconciler(kube, store, observer, actor, lease, executor, settings.identity)
-        reconciler.plan = Ahead(source, observer.measured, reconciler.feed).plan
+        ahead = Ahead(source, observer.measured, reconciler.feed)
+        reconciler.plan = ahead.plan
         scheduler = Scheduler(reconciler.reconcile)
         sync = Sync(kube, store, scheduler, settings.watched, reconciler.register)
         server = await serve(
             settings.port, store, lambda: scheduler.alive_at, lambda: sync.done or not lease.held(), lease.held
         )
         try:
-            return await _lead(settings, stop, lease, sync)
+            return await _lead(settings, stop, lease, sync, ahead)
         finally:
             await server.cleanup()
             source.close()
 
 
-async def _lead(settings: Settings, stop: asyncio.Event, lease: LeaderLease, sync: Sync) -> int:
+async def _lead(settings: Settings, stop: asyncio.Event, lease: LeaderLease, sync: Sync, ahead: Ahead) -> int:
     scheduler = sync.scheduler
     turns = asyncio.create_task(scheduler.run())
     waiting = False
@@ -125,6 +126,7 @@ async def _lead(settings: Settings, stop: asyncio.Event, lease: LeaderLease, syn
     # Turns end before the watches: when kopf ends, it cancels whatever tasks it finds.
     drained = await scheduler.drain(8.0)
     turns.cancel()
+    ahead.close()
     ended.set()
     with contextlib.suppress(asyncio.CancelledError, Exception):
         await asyncio.wait_for(watches, 5.0)

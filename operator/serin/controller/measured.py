@@ -34,7 +34,7 @@ class Measured:
         """An experiment is measured by `targets`, and has been counted until a Unix time."""
         known = self._entries.get(key)
         if known is not None and known.slot != slot:
-            self._slots[known.slot].discard(key)
+            self.remove(key)
         self._entries[key] = _Entry(slot, counted_until, targets)
         self._slots[slot].add(key)
 
@@ -47,12 +47,7 @@ class Measured:
                 del self._slots[known.slot]
 
     def who(self, slot: Slot, ends_at: float, seconds: float) -> Iterator[Target]:
-        """What is measured for whoever needs the look of `seconds` that ends at a Unix time."""
-        for _, targets in self.users(slot, ends_at, seconds):
-            yield from targets
-
-    def users(self, slot: Slot, ends_at: float, seconds: float) -> Iterator[tuple[Key, tuple[Target, ...]]]:
-        """The experiments that need it, with their targets.
+        """Whoever needs the look of `seconds` that ends at a Unix time.
 
         A look of one interval is everybody's who has not been counted beyond its beginning; a longer one has the
         length of those alone who stopped there.
@@ -61,4 +56,9 @@ class Measured:
         for key in self._slots.get(slot, ()):
             entry = self._entries[key]
             if entry.counted_until == begins or (usual and entry.counted_until < begins):
-                yield key, entry.targets
+                yield from entry.targets
+
+    def next(self, slot: Slot, ends_at: float) -> dict[Key, tuple[Target, ...]]:
+        """The experiments that were counted until the beginning of the look that ends at a Unix time, and by what."""
+        begins, entries = ends_at - slot.interval, self._entries
+        return {key: entries[key].targets for key in self._slots.get(slot, ()) if entries[key].counted_until == begins}

@@ -28,7 +28,7 @@ from serin.engine.decision import Decision
 from serin.engine.observation import LookResult
 from serin.engine.record import in_force
 from serin.engine.tested import Fed, First
-from serin.engine.together import first_look
+from serin.engine.together import feed_each, first_look
 from serin.engine.wording import unix
 from serin.kube.client import Kube
 from serin.kube.errors import Conflict, NotFound
@@ -80,6 +80,7 @@ class Reconciler:
     """(end, when it was counted) of each experiment's last look, in Unix time."""
     _together: Together = field(default_factory=Together)
     _fed: dict[Key, Fed] = field(default_factory=dict)
+    """The next look of each experiment, fed beforehand, until it is counted."""
 
     async def reconcile(self, key: Key) -> float | None:
         """One turn; the seconds until the next, None when the experiment is gone."""
@@ -98,7 +99,9 @@ class Reconciler:
         self._measure(key, obj, measurable, status)
         with METRICS.part("observe"):
             observation = await self.observer.observe(obj, spec, status, now, asked=spec is asked)
-        decision = await self._together.decide(asked, status, observation, now, self._fed.pop(key, None))
+        # A turn between two looks leaves it for the one that it is of.
+        fed = self._fed.pop(key, None) if observation.looks else None
+        decision = await self._together.decide(asked, status, observation, now, fed)
         self._looked(key, readable, observation.looks)
         self._measure(key, obj, measurable, decision.status)
         METRICS.decided(decision)
@@ -236,8 +239,12 @@ class Reconciler:
         if isinstance(spec, Spec) and in_force(spec, status, finalizer=_has_finalizer(obj)) is spec:
             self._measure(key_of(obj), obj, spec, status)
 
-    async def feed(self, looks: Mapping[Key, LookResult]) -> None:
-        """Feeds looks that are about to be due; what an experiment has by then may differ, and then it is of no use."""
+    def feed(self, looks: Mapping[Key, LookResult]) -> None:
+        """Feeds looks that are about to be due to their tests: the larger part of each decision.
+
+        What an experiment has by then may differ, and then it is of no use.
+        """
+        begun = time.monotonic()
         firsts: dict[Key, First] = {}
         for key, look in looks.items():
             memory, known = self._memory.get(key), self._specs.get(key)
@@ -245,14 +252,17 @@ class Reconciler:
                 first = first_look(known[1], memory.status, look)
                 if first is not None:
                     firsts[key] = first
-        found = zip(firsts, await self._together.feed(list(firsts.values())), strict=True)
+        found = zip(firsts, feed_each(list(firsts.values())), strict=True)
         self._fed |= {key: fed for key, fed in found if fed is not None}
+        if firsts:
+            METRICS.took("feed", (time.monotonic() - begun) / len(firsts), len(firsts))
 
     def _measure(self, key: Key, obj: dict[str, Any], spec: Spec | None, status: Status) -> None:
         """Keeps the list of who is measured by what, for the shared queries."""
         counts = run.position(status) in _COUNTS and status.counted_until
         if spec is None or not counts or "deletionTimestamp" in obj["metadata"]:
             self.observer.measured.remove(key)
+            self._fed.pop(key, None)
             return
         targets = tuple(self.observer.targets.of(obj, spec, service, status) for service in spec.services)
         self.observer.measured.put(key, slot_of(obj, spec), unix(status.counted_until), targets)

@@ -2,7 +2,6 @@
 
 import asyncio
 import time
-from collections.abc import Sequence
 from typing import Final
 
 from serin.api.spec import InvalidSpecError, Spec
@@ -10,10 +9,10 @@ from serin.api.status import Status
 from serin.controller.instruments import METRICS
 from serin.engine.decision import Decision
 from serin.engine.observation import Observation
-from serin.engine.tested import Fed, First
-from serin.engine.together import Question, decide_all, fed_all
+from serin.engine.tested import Fed
+from serin.engine.together import Question, decide_all
 
-_AT_ONCE: Final = 50
+AT_ONCE: Final = 50
 """Decisions in one pass: more gain nothing, and the event loop has other things to do."""
 
 
@@ -26,7 +25,7 @@ class Together:
     async def decide(
         self, spec: Spec | InvalidSpecError, status: Status, observation: Observation, now: float, fed: Fed | None
     ) -> Decision:
-        """As `serin.engine.decide.decide`; `fed` is what `feed` gave for its first look, if anything."""
+        """As `serin.engine.decide.decide`; `fed` is its first look, if that was fed beforehand."""
         loop = asyncio.get_running_loop()
         if not self._waiting:
             loop.call_soon(self._decide)
@@ -34,16 +33,8 @@ class Together:
         self._waiting.append((Question(spec, status, observation, now, fed), answer))
         return await answer
 
-    async def feed(self, firsts: Sequence[First]) -> list[Fed | None]:
-        """Looks that are about to be due, fed to their tests already: the larger part of each decision."""
-        found: list[Fed | None] = []
-        for begin in range(0, len(firsts), _AT_ONCE):
-            found += fed_all(firsts[begin : begin + _AT_ONCE])
-            await asyncio.sleep(0)
-        return found
-
     def _decide(self) -> None:
-        waiting, self._waiting = self._waiting[:_AT_ONCE], self._waiting[_AT_ONCE:]
+        waiting, self._waiting = self._waiting[:AT_ONCE], self._waiting[AT_ONCE:]
         if self._waiting:
             asyncio.get_running_loop().call_soon(self._decide)
         begun = time.monotonic()

@@ -33,16 +33,17 @@ def decide_all(questions: Sequence[Question]) -> list[Decision | Exception]:
     }
     left = {i: first for i, first in firsts.items() if i not in fed}
     if len(left) > 1:
-        fed |= zip(left, fed_all(list(left.values())), strict=True)
+        fed |= zip(left, feed_each(list(left.values())), strict=True)
     return [_decided(each._replace(fed=fed.get(i))) for i, each in enumerate(questions)]
 
 
-def fed_all(firsts: Sequence[First]) -> list[Fed | None]:
-    """As `feed_all`; nothing of any where one of them can't be fed, for whose fault that is shows in its decision."""
+def feed_each(firsts: Sequence[First]) -> list[Fed | None]:
+    """As `feed_all`, without those that can't be fed: what is wrong with them shows when they are decided."""
     try:
         return list(feed_all(firsts))
-    except Exception:  # noqa: BLE001 - decided alone, each says what is wrong with it
-        return [None] * len(firsts)
+    except Exception:  # noqa: BLE001 - whose fault it is shows in halves
+        half = len(firsts) // 2
+        return [*feed_each(firsts[:half]), *feed_each(firsts[half:])] if half else [None]
 
 
 def first_look(spec: Spec, status: Status, look: LookResult) -> First | None:

@@ -30,8 +30,8 @@ class Row(msgspec.Struct, frozen=True, gc=False):
     """One element of an instant vector, as Prometheus writes it: a look at thousands of experiments reads many."""
 
     labels: dict[str, str] = msgspec.field(name="metric")
-    sample: tuple[float, str] = msgspec.field(name="value")
-    """Unix time and value; the latter is text, for JSON has no NaN."""
+    sample: tuple[float, str | float] = msgspec.field(name="value")
+    """Unix time and value; the latter is text in Prometheus's own answers, for JSON has no NaN."""
 
     @property
     def value(self) -> float:
@@ -151,12 +151,8 @@ def _result(content: bytes, hide: Callable[[str], str]) -> list[Row] | list[dict
             raise AnswerError(failure, f"answered with warnings: {said}")
         if body.partial:
             raise AnswerError(MeasurementFailure.PARTIAL, "gave only a part of the result")
-        if body.status == "success" and body.data is not None:
-            if body.data.kind == "vector":
-                return _VECTOR.decode(body.data.result)
-            if body.data.kind == "matrix":
-                found: list[dict[str, Any]] = msgspec.json.decode(body.data.result)
-                return found
+        if body.status == "success" and body.data is not None and body.data.kind in {"vector", "matrix"}:
+            return _read(body.data)
     except msgspec.ValidationError:
         pass  # JSON, but of something else
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
@@ -164,12 +160,25 @@ def _result(content: bytes, hide: Callable[[str], str]) -> list[Row] | list[dict
     raise AnswerError(MeasurementFailure.CLIENT_ERROR, "answered with something else than a vector")
 
 
-def at_time(rows: list[Row], at: float) -> list[Row]:
-    """`rows`, which are of the Unix time `at`.
+def _read(data: _Data) -> list[Row] | list[dict[str, Any]]:
+    """Of the right kind, so what can't be read in it is the server's mistake, and may pass."""
+    try:
+        if data.kind == "vector":
+            return _VECTOR.decode(data.result)
+        return msgspec.json.decode(data.result, type=list[dict[str, Any]])
+    except msgspec.ValidationError as error:
+        raise AnswerError(MeasurementFailure.SERVER_ERROR, "gave an answer that can't be read") from error
+
+
+def checked(rows: list[Row], at: float) -> list[Row]:
+    """`rows`, which are numbers of the Unix time `at`.
 
     Raises:
         AnswerError: they are of another time.
+        ValueError: a value is no number.
     """
+    for row in rows:
+        float(row.sample[1])
     if any(abs(each - at) > _SAME_TIME for each in {row.sample[0] for row in rows}):
         raise AnswerError(MeasurementFailure.SERVER_ERROR, "answered for another time: is a cache before it?")
     return rows

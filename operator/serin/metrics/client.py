@@ -16,7 +16,7 @@ from typing import Any, Final, TypeVar
 from prometheus_api_client import PrometheusConnect
 
 from serin.engine.observation import MeasurementFailure, Unmeasured
-from serin.metrics.answers import Row, at_time, classify, whole
+from serin.metrics.answers import Row, checked, classify, whole
 from serin.metrics.credentials import Access, Credentials, CredentialsError
 from serin.metrics.keeper import KEPT_SECONDS, Keeper, ReadSecret
 from serin.metrics.queries import span
@@ -169,7 +169,7 @@ class Client:
 
     def _ask(self, client: PrometheusConnect, promql: str, at: float) -> list[Row]:
         params = {"time": f"{at:.3f}", **self._params()}
-        return at_time(client.custom_query(promql, params=params, timeout=self.timeout), at)
+        return checked(client.custom_query(promql, params=params, timeout=self.timeout), at)
 
 
 def _is_refusal(answer: object) -> bool:

@@ -106,7 +106,7 @@ class Answer:
                 self.codes[variant][label(code, "")] = row.value
             elif part == BEFORE:
                 self.before.add(variant)
-            else:
+            elif part == ENDED:
                 self.ended.add(variant)
 
 

@@ -14,10 +14,12 @@ from dataclasses import dataclass
 from itertools import chain
 from typing import Final
 
+import structlog
+
 from serin.api.spec import Metrics, PrometheusRef
 from serin.engine.observation import History, MeasurementFailure, ServiceCounts, Unmeasured
 from serin.metrics import queries
-from serin.metrics.answers import Row
+from serin.metrics.answers import Row, classify
 from serin.metrics.client import Client, QueryObserver
 from serin.metrics.credentials import Access, access
 from serin.metrics.history import read_history
@@ -26,7 +28,7 @@ from serin.metrics.rows import BEFORE, ENDED, REQUESTS, Answer, Target, series_o
 
 __all__ = ["MetricsSource", "Target"]
 
-_KEPT: Final = 256
+_KEPT: Final = 1024
 _KEPT_SECONDS: Final = 20.0
 _ROWS: Final = 100_000
 """Elements of a result that one query may have, by estimate."""
@@ -40,6 +42,8 @@ _LARGE_AT_ONCE: Final = 2
 
 _FORGET: Final = 0.9
 """Of the estimate, at each answer: one large histogram that is gone does not make small queries for ever."""
+
+_log = structlog.get_logger("serin.metrics")
 
 _Counts = dict[Target, ServiceCounts | Unmeasured]
 _Key = tuple[Access, Metrics, float, float]
@@ -87,8 +91,12 @@ class MetricsSource:
         key = (target.access, target.metrics, ends_at, seconds)
         shared = self._join(key, target) or self._start(key, chain((target,), everyone))
         # One caller that is cancelled must not take the answer away from the others.
-        await asyncio.shield(shared.task)
-        counts = shared.answers[target]
+        try:
+            await asyncio.shield(shared.task)
+            counts = shared.answers[target]
+        except Exception as error:  # noqa: BLE001 - whatever can't be read is a failed measurement, and no failed look
+            _log.exception("an answer can't be read", service=f"{target.namespace}/{target.service}")
+            counts = classify(error, target.prometheus.address, self._client.timeout)
         if isinstance(counts, Unmeasured) and counts.failure.passes:
             self._forget(key, shared)
         return counts
@@ -122,8 +130,8 @@ class MetricsSource:
         old = time.monotonic() - _KEPT_SECONDS
         while self._shared:
             first, entries = next(iter(self._shared.items()))
-            expired = entries[-1].task.done() and entries[-1].since < old
-            if not expired and len(self._shared) <= _KEPT:
+            done, since = entries[-1].task.done(), entries[-1].since
+            if not done or (since >= old and len(self._shared) <= _KEPT):
                 break
             del self._shared[first]
 

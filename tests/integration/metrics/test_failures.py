@@ -61,6 +61,14 @@ def target(address: str) -> Target:
     return Target("ns", "web", *names, prometheus=PrometheusRef(address=address))
 
 
+ROW = {"namespace": "ns", "service": "web", "variant": "control", "code": "200", "serin_part": "requests"}
+
+
+def vector(result: object) -> dict[str, object]:
+    """An answer with `result` where the rows are."""
+    return {"status": "success", "data": {"resultType": "vector", "result": result}}
+
+
 async def failure(source: MetricsSource, address: str) -> Unmeasured:
     """What a look at `address` gives, which can't be counts."""
     one = target(address)
@@ -91,7 +99,14 @@ async def failure(source: MetricsSource, address: str) -> Unmeasured:
             200,
             MeasurementFailure.CLIENT_ERROR,
         ),
-        ({"status": "success", "data": {"resultType": "vector", "result": 1}}, 200, MeasurementFailure.CLIENT_ERROR),
+        (vector(1), 200, MeasurementFailure.SERVER_ERROR),
+        (vector(None), 200, MeasurementFailure.SERVER_ERROR),
+        (vector([{"metric": ROW}]), 200, MeasurementFailure.SERVER_ERROR),
+        (vector([{"value": [1_000_000, "1"]}]), 200, MeasurementFailure.SERVER_ERROR),
+        (vector([{"metric": ROW, "value": [1_000_000, "many"]}]), 200, MeasurementFailure.SERVER_ERROR),
+        (vector([{"metric": ROW, "value": [1_000_000, ""]}]), 200, MeasurementFailure.SERVER_ERROR),
+        (vector([{"metric": ROW, "value": [1_000_000, "NaN"]}]), 200, MeasurementFailure.GAP),
+        (vector([{"metric": ROW, "value": [1_000_000, 5]}]), 200, MeasurementFailure.GAP),
         (EMPTY | {"warnings": "of another kind"}, 200, MeasurementFailure.CLIENT_ERROR),
     ],
 )

@@ -39,6 +39,14 @@ def test_who_is_behind_needs_the_newer_looks_too() -> None:
     assert names(measured, ONE, 900.0, 300.0) == ["behind"]
 
 
+def test_what_is_asked_ahead_is_of_those_who_are_up_to_date() -> None:
+    """Who is behind has older looks to count first, and who is ahead has counted it."""
+    measured = Measured()
+    put(measured, "current"), put(measured, "behind", until=870.0), put(measured, "ahead", until=930.0)
+    put(measured, "late", OTHER)
+    assert measured.next(ONE, 930.0) == {Key("shop", "current"): (target("current"),)}
+
+
 def test_who_is_measured_no_more_is_not_asked_for() -> None:
     """Removed, or moved to another slot by another interval."""
     measured = Measured()

@@ -12,7 +12,7 @@ from serin.engine.decide import decide
 from serin.engine.generated import Fault
 from serin.engine.observation import MeasurementFailure, Unmeasured
 from serin.engine.tested import Fed, First, feed_all
-from serin.engine.together import Question, decide_all, fed_all, first_look
+from serin.engine.together import Question, decide_all, feed_each, first_look
 from serin.engine.world import World
 from tests.unit.engine.worlds import reach, spec
 
@@ -31,7 +31,7 @@ def beforehand(question: Question) -> Fed | None:
     """The first look of a question, fed as soon as its answer was there."""
     looks = question.observation.looks
     first = first_look(question.spec, question.status, looks[0]) if looks and isinstance(question.spec, Spec) else None
-    return fed_all([first])[0] if first is not None else None
+    return feed_each([first])[0] if first is not None else None
 
 
 def test_whole_runs_are_the_same_to_the_last_character() -> None:
