@@ -277,6 +277,8 @@ _WARNS = ServiceStatus(
         ),
     ),
 )
+_SEE = "To see what the controller says (Status): kubectl describe -n shop HTTPRoute conv"
+_JUST = "traffic has only just moved, so requests before 22:13:35 UTC are not counted"
 _BACK = "; to roll back: kubectl serin abort -n shop phase4 (spec.abort: true)"
 
 TELLS: list[tuple[Rule, Callable[[Case], Case], str]] = [
@@ -311,7 +313,7 @@ TELLS: list[tuple[Rule, Callable[[Case], Case], str]] = [
     (
         stays.stage_time,
         _status(stage_seconds=90.0, counted_until=timestamp(NOW + 15)),
-        "(50s left, counted from 22:13:35 UTC on); 1,000 canary requests in this stage; then it waits for an approval",
+        f"until 22:14:10 UTC (50s left); {_JUST}; 1,000 canary requests in this stage; then it waits for an approval",
     ),
     (
         stays.stage_time,
@@ -376,6 +378,13 @@ def test_what_a_finding_tells(rule: Rule, change: Callable[[Case], Case], says: 
     found = rule(change(_case()))
     assert found is not None
     assert says in found.message
+
+
+def test_a_table_has_no_room_for_what_is_not_counted() -> None:
+    """Until when and how many: that nothing is counted for a moment stands in the message."""
+    found = stays.stage_time(_status(stage_seconds=90.0, counted_until=timestamp(NOW + 15))(_case()))
+    assert found is not None
+    assert found.brief == "until 22:14:10 UTC (50s left); 1,000 canary requests in this stage"
 
 
 def test_a_warning_comes_first_in_a_summary() -> None:
