@@ -260,8 +260,9 @@ def test_a_promotion_says_what_comes_next() -> None:
         told.setdefault((decision.status.phase, decision.status.reason), decision.status.summary)
     moving = "every stage has passed: moving all traffic to the canary; then control takes its template"
     assert told[Phase.PROMOTING, "StagesPassed"] == moving
-    assert told[Phase.BAKING, "Promoted"] == "everything is served by the new version and watched for 1m (bake)"
+    assert told[Phase.BAKING, "Baking"] == "everything is served by the new version and watched for 1m (bake)"
     assert told[Phase.BAKING, "StageRunning"].startswith("baking: until ")
+    assert {phase for phase, reason in told if reason == "Promoted"} == {Phase.SUCCEEDED}, "not before it is over"
 
 
 def test_nobody_is_blamed_for_a_template_that_the_spec_has() -> None:
