@@ -29,6 +29,11 @@ def annotate(case: Case, value: str) -> str:
     return f"kubectl annotate --overwrite -n {case.seen.namespace} cex {case.seen.name} {APPROVE}={value}"
 
 
+def described(case: Case, what: str) -> str:
+    """How a person sees what a controller says of a resource."""
+    return f"kubectl describe -n {case.seen.namespace} {what}"
+
+
 def way_back(case: Case) -> str:
     """How a person rolls back."""
     return f"to roll back: {command(case, 'abort')} (spec.abort: true)"

@@ -268,6 +268,7 @@ def _condition(name: str, state: Literal["True", "False"], ago: float) -> Callab
     return _status(conditions=(made,))
 
 
+_LATE = RouteReading(50.0, False, "2", trouble="it is behind: does it run?", unfollowed="HTTPRoute conv", behind=True)
 _TROUBLE = _last_service(route=RouteReading(None, False, "2", trouble="shop is behind: does it run?"))
 _WARNS = ServiceStatus(
     name="recommendation",
@@ -291,6 +292,16 @@ TELLS: list[tuple[Rule, Callable[[Case], Case], str]] = [
         holds.route_not_followed,
         lambda case: _status(step=Step(number=1, action="Shift", started_at="", done=True))(_TROUBLE(case)),
         f"Guardrails still roll back{_BACK}",
+    ),
+    (
+        holds.route_not_followed,
+        _last_service(route=_LATE),
+        f"is not sure, and a rollback reaches nobody yet. Nothing is counted. {_SEE}{_BACK}",
+    ),
+    (
+        holds.route_not_followed,
+        _last_service(route=dataclasses.replace(_LATE, behind=False)),
+        "and a rollback may not reach everybody yet. Nothing is counted. To see what",
     ),
     (
         holds.no_measurement,

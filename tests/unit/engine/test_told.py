@@ -209,29 +209,6 @@ def test_pods_that_are_awaited_at_the_start_hurt_nobody() -> None:
 
 
 @pytest.mark.parametrize(
-    ("deleting", "says"),
-    [
-        (False, "; where the cluster has no room for control's pods, the canary gives up its places one at a time"),
-        (True, "; the canary leaves when control's pods are ready, so make room for them"),
-    ],
-)
-def test_a_way_back_that_takes_long_says_what_it_waits_for(deleting: bool, says: str) -> None:
-    """The cause first, then who still has traffic, and what helps; the summary stays the cause."""
-    world = World(spec())
-    reach(world, Phase.PROGRESSING, "ab")
-    world.ready_after, world.deleting = 1e9, deleting
-    if not deleting:
-        world.spec = msgspec.structs.replace(world.spec, abort=True)
-    run(world, world.now - world.start + 100)
-    assert world.status.phase is Phase.ROLLING_BACK
-    told = "Rolling back: the canary of recommendation still has 50% of the traffic; the canary of conversation still"
-    assert told in world.status.message.replace("100%", "50%")
-    assert world.status.message.endswith(f"It goes on by itself until control has everything{says}")
-    cause = "the experiment was deleted: control gets 100% back" if deleting else "spec.abort is true: somebody asked"
-    assert world.status.summary.startswith(cause)
-
-
-@pytest.mark.parametrize(
     ("text", "ended"), [("it runs", "it runs."), ("does it run?", "does it run?"), ("it runs.", "it runs.")]
 )
 def test_a_sentence_has_one_end(text: str, ended: str) -> None:
