@@ -32,6 +32,9 @@ _STALLED_BACK: Final = 60.0
 _COUNTING: Final = frozenset({Phase.PROGRESSING, Phase.PROMOTING, Phase.BAKING})
 """Where looks are counted while the step is done; of a promotion that is so only where a pause holds it."""
 
+_SUPERSEDES: Final = frozenset({Phase.PROMOTING, Phase.BAKING})
+"""Where another wish first ends the run; in what it differs is worked out there alone, for that costs some hashes."""
+
 _PHASES: Final = {
     Phase.PENDING: phases.pending,
     Phase.PREPARING: phases.preparing,
@@ -76,7 +79,7 @@ def decide(
     status = sample_ratio.count_users(spec, status, observation)
     status = sample_ratio.shown(spec, sample_ratio.with_acceptance(spec, status, observation))
     position = run.position(status)
-    edited = changes.edited(spec, before, observation)
+    edited = changes.edited(spec, before, observation) if position in _SUPERSEDES else ""
     case = Case(spec, status, observation, counted, position, run.stage_of(spec, status), now, replaced, edited)
     outcome = restoring.deleting(case) if observation.deleting else _PHASES[position](case)
     return _finished(before, outcome, case, (*begun, *drift))
