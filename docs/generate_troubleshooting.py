@@ -43,12 +43,13 @@ same: `kubectl serin retry NAME`.
 | Preparing, and nothing moves | `Message`: which pods are not ready, and why |
 | Progressing, past its time | `Message`: samples, evidence or pods that are missing |
 | Holding | `Message`: which measurement is missing, or which approval |
-| RollingBack, and nothing moves | `Message`: which pods control waits for; it ends when they are ready |
+| RollingBack, and nothing moves | `Message`: which pods or which route it waits for, and what to do about it |
 | any phase, `Message` does not change for minutes | does an operator lead? `kubectl -n serin-system get pods,lease` |
 | it can't be deleted | the finalizer waits until control has all of the traffic; `Message` says for which pods |
 
 Condition `Stalled=True` means that somebody should look: it will not go on by itself, or a step takes longer than ten
-minutes, a way back longer than one.
+minutes, a way back longer than one or for want of room or of a route's controller. After an end that failed it stays
+True, as kstatus has it; its message then says that nothing is under way.
 
 ## The policy, in its order
 

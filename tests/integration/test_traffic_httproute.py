@@ -126,6 +126,7 @@ def test_a_controller_that_does_not_follow_is_trouble(kube: Kube, namespace: str
     assert not shop.read(25).trouble
     found = shop.read(25, after=11.0)
     assert "controller gateway.example/controller has not taken the present" in found.trouble
+    assert (found.unfollowed, found.behind) == ("HTTPRoute shop", True)
     assert not found.settled
     shop.write(50)
     shop.ready()

@@ -185,6 +185,8 @@ class Status(_Struct, frozen=True):
     reason: str = ""
     """Why the phase is what it is, as one CamelCase word."""
     run_id: str = ""
+    run_parts: str = ""
+    """What the run is made of, a character for each part: what is changed later can be named by it."""
     started_at: str = ""
     stage_started_at: str = ""
     stage_seconds: float = 0.0

@@ -11,9 +11,14 @@ from serin.engine import run
 from serin.engine.conditions import with_note
 from serin.engine.decision import EventNote
 from serin.engine.history import histories
-from serin.engine.observation import Observation
+from serin.engine.observation import Observation, ServiceObservation
+from serin.engine.parts import changed, clause
+from serin.engine.phrases import who
 from serin.engine.split import pods_for
 from serin.engine.wording import timestamp
+
+_SAME: Final = 0.05
+"""Points that two shares may differ by and still read the same."""
 
 _IN_STEP: Final = frozenset({Phase.PROGRESSING, Phase.PROMOTING, Phase.BAKING})
 """Where a change is acted on in the look that sees it; elsewhere it may have been seen before."""
@@ -25,15 +30,21 @@ def begun(
     """Says why another run begins, where the last one had got anywhere."""
     if not before.run_id or before.phase in {Phase.PENDING, Phase.PREPARING}:
         return status, ()
-    text = f"another run began: {edited(spec, before, seen)}; control gets 100% first"
+    owners = [each.owner for each in changed(before, spec, seen)]
+    text = f"another run began: {edited(spec, before, seen)}; control gets 100% first. By whom: "
+    text += who(seen, owners[0] if owners else "")
     note = EventNote("Normal", "NewRun", text)
     return with_note(status, note, now), (note,)
 
 
 def edited(spec: Spec, before: Status, seen: Observation) -> str:
     """What asks for another run than the present one, as far as it can be told."""
-    if before.observed_generation not in {0, seen.generation}:
-        return f"the spec was changed (generation {before.observed_generation} -> {seen.generation})"
+    another = before.observed_generation not in {0, seen.generation}
+    generation = f" (generation {before.observed_generation} -> {seen.generation})" if another else ""
+    if found := changed(before, spec, seen):
+        return clause(found) + generation
+    if another:
+        return f"the spec was changed{generation}"
     if before.reason == "Superseded":
         return "what was to be tried had been changed"
     at_once, patched = run.position(before) in _IN_STEP, [each.canary.patch is not None for each in spec.services]
@@ -59,8 +70,8 @@ def noticed(spec: Spec, status: Status, seen: Observation, now: float) -> tuple[
         moved = [each.name for each in status.services if each.route_token != seen.service(each.name).route.token]
         if any(seen.service(name).canary is None for name in moved):
             return status, ()  # not a split that is set again: the rules say what becomes of it
-        text = f"the split of {', '.join(moved)} was changed by somebody else"
-        text += f" ({_sizes(spec, status, seen, moved)}); Serin sets it again and counts from then on"
+        text = f"somebody else changed {_moves(spec, status, seen, moved)}; what is served until then is not counted"
+        text += _by_whom(spec, status, seen, moved)
         note = EventNote("Warning", "SplitChanged", text)
         return with_note(status, note, now), (note,)
     services = tuple(
@@ -80,22 +91,46 @@ def noticed(spec: Spec, status: Status, seen: Observation, now: float) -> tuple[
     return with_note(status, note, now), (note,)
 
 
-def _sizes(spec: Spec, status: Status, seen: Observation, names: list[str]) -> str:
-    """What the split of each service is at the moment, and what it is to be: pods where they are the split."""
-    found = []
-    for each in (seen.service(name) for name in names):
-        if run.by_pods(each, status):
-            wanted = pods_for(status.weight, run.split_total(spec.service(each.name), status))
-            sizes = [0 if one is None else one.replicas for one in (each.control, each.canary)]
-            text = f"control had {sizes[0]} pods and the canary {sizes[1]}, wanted are {wanted[0]} and {wanted[1]}"
-        elif status.mirror:
-            text = f"wanted are copies of {status.mirror}% of the requests, and no share"
-        elif each.route.weight is None:
-            text = "the canary's share could not be told"
-        else:
-            text = f"the canary's share was {each.route.weight:.3g}%, wanted is {status.weight}%"
-        found.append(text if len(names) == 1 else f"{each.name}: {text}")
-    return "; ".join(found)
+def _moves(spec: Spec, status: Status, seen: Observation, names: list[str]) -> str:
+    """From which split to which each service was brought, and what Serin does about it."""
+    found = {name: text for name in names if (text := _move(spec, status, seen.service(name)))}
+    if not found:
+        return f"the route or a Deployment of {', '.join(names)}, but not the split. Serin verifies it again"
+    texts = found.values() if len(names) == 1 else (f"{name}: {text}" for name, text in found.items())
+    return f"the split of {', '.join(found)} ({'; '.join(texts)}). Serin sets it back"
+
+
+def _move(spec: Spec, status: Status, service: ServiceObservation) -> str:
+    """In pods where they are the split; empty where the split is as it was."""
+    weight = service.route.weight
+    if run.by_pods(service, status):
+        sizes = _sizes(spec, status, service)
+        return ", ".join(f"{role} from {want} to {have} pods" for role, want, have in sizes)
+    if status.mirror:
+        return f"it is to be copies of {status.mirror}% of the requests, and no share"
+    if weight is None:
+        return f"the canary's share from {status.weight}% to one that can't be told"
+    return "" if abs(weight - status.weight) < _SAME else f"the canary's share from {status.weight}% to {weight:.3g}%"
+
+
+def _sizes(spec: Spec, status: Status, service: ServiceObservation) -> list[tuple[str, int, int]]:
+    """Role, pods that are wanted, pods that there are: of the Deployments that have another size."""
+    wanted = pods_for(status.weight, run.split_total(spec.service(service.name), status))
+    sizes = [0 if one is None else one.replicas for one in (service.control, service.canary)]
+    both = zip(("control", "canary"), wanted, sizes, strict=True)
+    return [(role, want, have) for role, want, have in both if want != have]
+
+
+def _by_whom(spec: Spec, status: Status, seen: Observation, names: list[str]) -> str:
+    """What shows who it was; where one resource alone was changed."""
+    if len(names) > 1:
+        return ""
+    service, traffic = seen.service(names[0]), spec.service(names[0]).traffic
+    if run.by_pods(service, status):
+        roles = [role for role, *_ in _sizes(spec, status, service)]
+        one = {"control": service.control, "canary": service.canary}[roles[0]] if len(roles) == 1 else None
+        return f". Who it was: {who(seen, f'deployment {one.name}')}" if one is not None else ""
+    return f". Who it was: {who(seen, f'httproute {traffic.http_route.name}')}" if traffic.http_route else ""
 
 
 def _rolled_by_another(service: ServiceStatus, seen: Observation) -> bool:

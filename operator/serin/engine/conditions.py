@@ -1,6 +1,8 @@
 """Conditions, transitions and Events: what changed, as Kubernetes tools read it.
 
 `Ready`, `Stalled` follow kstatus, so that `kubectl wait`, Argo CD and Flux understand an experiment without a plugin.
+There `Stalled` is what cannot go on without somebody, an end that failed included; a reader takes the word for work
+that is stuck, so its message says which of the two it is.
 """
 
 from typing import Final, Literal
@@ -31,10 +33,12 @@ def with_conditions(
     stalled: str,
     now: float,
     split: Said | None = None,
+    unfollowed: str = "",
 ) -> Status:
     """`after` with its conditions; a condition that says the same keeps its time.
 
-    `split` says what the sample ratio is; None where no router promises one.
+    `split` says what the sample ratio is; None where no router promises one. `unfollowed` says why a route is not
+    followed, also while something else is the reason of the phase.
     """
     ended = after.phase
     going = ended not in {Phase.SUCCEEDED, Phase.ROLLED_BACK, Phase.FAILED} and accepted
@@ -47,14 +51,14 @@ def with_conditions(
         ("Accepted", _state(accepted), "Accepted" if accepted else reason, "" if accepted else after.message),
         ("Progressing", _state(going), reason, after.message),
         ("Ready", _state(ended is Phase.SUCCEEDED), reason, after.message),
-        ("Stalled", _state(bool(stalled) or ended is Phase.FAILED or not accepted), reason, stalled or after.message),
+        ("Stalled", _state(bool(stalled) or ended is Phase.FAILED or not accepted), reason, stalled or _stands(after)),
         (
             "MetricsAvailable",
             "Unknown" if measured is None else _state(measured),
             "Measured" if measured else "NoData",
             "",
         ),
-        _synced(after, routed=routed),
+        _synced(after, routed=routed, unfollowed=unfollowed),
         ("GuardrailsHealthy", healthy, str(after.verdict), ""),
         *((("SampleRatioMatches", *split),) if split is not None else ()),
         ("Promoted", _state(ended is Phase.SUCCEEDED), reason, ""),
@@ -68,9 +72,18 @@ def with_conditions(
     return msgspec.structs.replace(after, conditions=conditions)
 
 
-def _synced(after: Status, *, routed: bool) -> tuple[str, State, str, str]:
+def _stands(after: Status) -> str:
+    """What is said as Stalled of what waits for somebody: after an end nothing is under way that could be stuck."""
+    if after.phase is not Phase.FAILED:
+        return after.message
+    return f"nothing is under way, and nothing goes on by itself: this run has ended. {after.message}"
+
+
+def _synced(after: Status, *, routed: bool, unfollowed: str) -> tuple[str, State, str, str]:
     if after.reason == "RouteNotFollowed":
         return "RoutesSynced", "False", after.reason, after.summary
+    if unfollowed and not routed:
+        return "RoutesSynced", "False", "RouteNotFollowed", unfollowed
     return "RoutesSynced", _state(routed), "Synced" if routed else "Shifting", ""
 
 

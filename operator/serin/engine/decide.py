@@ -12,7 +12,7 @@ import msgspec
 from serin.api.names import APPROVE
 from serin.api.spec import InvalidSpecError, Spec
 from serin.api.status import TERMINAL, Phase, ServiceStatus, Status, VerdictName
-from serin.engine import changes, phases, record, restoring, run, sample_ratio
+from serin.engine import changes, obstacles, phases, record, restoring, run, sample_ratio
 from serin.engine.case import Case
 from serin.engine.conditions import significant, with_conditions, with_transition
 from serin.engine.decision import AddFinalizer, Decision, EventNote, RemoveFinalizer
@@ -31,6 +31,9 @@ _STALLED_BACK: Final = 60.0
 
 _COUNTING: Final = frozenset({Phase.PROGRESSING, Phase.PROMOTING, Phase.BAKING})
 """Where looks are counted while the step is done; of a promotion that is so only where a pause holds it."""
+
+_SUPERSEDES: Final = frozenset({Phase.PROMOTING, Phase.BAKING})
+"""Where another wish first ends the run; in what it differs is worked out there alone, for that costs some hashes."""
 
 _PHASES: Final = {
     Phase.PENDING: phases.pending,
@@ -76,7 +79,7 @@ def decide(
     status = sample_ratio.count_users(spec, status, observation)
     status = sample_ratio.shown(spec, sample_ratio.with_acceptance(spec, status, observation))
     position = run.position(status)
-    edited = changes.edited(spec, before, observation)
+    edited = changes.edited(spec, before, observation) if position in _SUPERSEDES else ""
     case = Case(spec, status, observation, counted, position, run.stage_of(spec, status), now, replaced, edited)
     outcome = restoring.deleting(case) if observation.deleting else _PHASES[position](case)
     return _finished(before, outcome, case, (*begun, *drift))
@@ -158,9 +161,10 @@ def _finished(
     accepted = readable and not (case.seen.problems and run.position(after) is Phase.PENDING)
     age = run.step_age(after, case.now)
     back = after.phase is Phase.ROLLING_BACK
-    stalled = ""
-    if age > (_STALLED_BACK if back else _STALLED_AFTER):
-        stalled = f"{'rolling back for' if back else 'no progress for'} {length(age)}: {after.message}"
+    stalled, obstacle = "", obstacles.obstacle(case) if back else ""
+    if obstacle or age > (_STALLED_BACK if back else _STALLED_AFTER):
+        first = f"{obstacle}; " if obstacle else ""
+        stalled = f"{first}{'rolling back for' if back else 'no progress for'} {length(age)}: {after.message}"
     measured = None
     if case.position in _COUNTING and case.seen.looks:
         measured = not case.counted.unmeasured
@@ -172,6 +176,7 @@ def _finished(
         accepted=accepted,
         measured=measured,
         routed=after.step is None or after.step.done,
+        unfollowed=next((each.route.trouble for each in case.seen.services if each.route.unfollowed), ""),
         stalled=stalled,
         split=sample_ratio.condition(case.spec, before, after),
         now=case.now,

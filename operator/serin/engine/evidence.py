@@ -7,7 +7,7 @@ from serin.api.spec import Spec
 from serin.api.status import GuardrailStatus, VerdictName
 from serin.engine import ratios, sample_ratio
 from serin.engine.observation import LookResult, ServiceCounts, Unmeasured
-from serin.engine.shown import brief, rule, shown
+from serin.engine.shown import brief, reason, rule, shown
 from serin.engine.tested import SAMPLES, Fed, First, Tests
 from serin.stats import Verdict
 
@@ -86,7 +86,12 @@ def count_looks(
     evidence = tests.judged()
     verdicts = {name: tuple(shown(guardrail, each) for guardrail, each in parts) for name, parts in evidence.items()}
     failing = tuple(
-        Failing(name, guardrail, f"{name}: {each.reason}; {rule(each)}", f"{name}: {brief(guardrail, each)}")
+        Failing(
+            name,
+            guardrail,
+            f"{name}: {reason(guardrail, each, spec.guardrails.latency_p95)}; {rule(each)}",
+            f"{name}: {brief(guardrail, each)}",
+        )
         for name, parts in evidence.items()
         for guardrail, each in parts
         if each.verdict is Verdict.FAILING

@@ -10,7 +10,7 @@ import msgspec
 import numpy as np
 
 from serin.api.status import ServiceStatus, Status
-from serin.engine.observation import History, Observation, Unmeasured
+from serin.engine.observation import History, MeasurementFailure, Observation, Unmeasured
 from serin.engine.shown import ERROR_RATE
 from serin.stats import Dispersion, dispersion_of
 
@@ -38,7 +38,8 @@ def with_history(status: Status, seen: Observation) -> Status:
     if not found:
         return status
     checkpoint = {**status.checkpoint, **{key(name): _record(each) for name, each in found.items()}}
-    services = tuple(_shown(each, found.get(each.name)) for each in status.services)
+    ready = {each.name: each.control.ready for each in seen.services if each.control is not None}
+    services = tuple(_shown(each, found.get(each.name), ready.get(each.name)) for each in status.services)
     return msgspec.structs.replace(status, checkpoint=checkpoint, services=services)
 
 
@@ -87,11 +88,14 @@ def _record(found: History | Unmeasured) -> str:
     return msgspec.json.encode(kept).decode()
 
 
-def _shown(service: ServiceStatus, found: History | Unmeasured | None) -> ServiceStatus:
+def _shown(service: ServiceStatus, found: History | Unmeasured | None, ready: int | None) -> ServiceStatus:
     if found is None:
         return service
     if isinstance(found, Unmeasured):
-        text = f"no history, so noise is assumed to be high ({found.message})"
+        # What Prometheus has no series of may be one pod, or pods that it does not tell apart: the API server knows.
+        known = found.failure is MeasurementFailure.EMPTY and ready is not None
+        pods = f"; control has {ready} ready pod{'' if ready == 1 else 's'}" if known else ""
+        text = f"no history, so noise is assumed to be high{pods} ({found.message})"
     else:
         text = f"noise from {found.hours:.3g}h of control's history"
     return msgspec.structs.replace(service, history=text)

@@ -6,7 +6,7 @@ from serin.api.status import VerdictName
 from serin.engine import sample_ratio, wording
 from serin.engine.case import Case, Finding, Rule
 from serin.engine.observation import MeasurementFailure, Unmeasured
-from serin.engine.phrases import annotate, command, resume, way_back, where
+from serin.engine.phrases import annotate, command, described, resume, way_back, where
 
 
 def paused(case: Case) -> Finding | None:
@@ -43,9 +43,15 @@ def route_not_followed(case: Case) -> Finding | None:
         if service.route.trouble:
             text = f"{service.name}: {service.route.trouble}"
             counts = case.status.step is not None and case.status.step.done
+            reaches = look = ""
+            if found := service.route.unfollowed:
+                reaches = (
+                    f", and a rollback {'reaches nobody' if service.route.behind else 'may not reach everybody'} yet"
+                )
+                look = f". To see what the controller says (Status): {described(case, found)}"
             more = (
-                f"Held {where(case)} until that has changed, without limit: which split users have is not sure."
-                f" {'Guardrails still roll back' if counts else 'Nothing is counted'}; {way_back(case)}"
+                f"Held {where(case)} until that has changed, without limit: which split users have is not sure"
+                f"{reaches}. {'Guardrails still roll back' if counts else 'Nothing is counted'}{look}; {way_back(case)}"
             )
             return Finding("RouteNotFollowed", f"{wording.sentence(text)} {more}", brief=text)
     return None

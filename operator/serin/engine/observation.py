@@ -6,8 +6,12 @@ Deployment is None, a failed measurement is an `Unmeasured` with its kind. The r
 
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import Final
 
 from serin.stats.goals import Moments
+
+NOT_SCHEDULED: Final = "not scheduled: "
+"""How the trouble of pods begins for which the scheduler finds no node; its words follow."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +42,11 @@ class Workload:
     """uid of the owner that controls it; empty for a Deployment of the user's."""
     trouble: str = ""
     """A sentence from its pods or conditions that says why it is not ready, if known (image, quota, crash)."""
+
+    @property
+    def unscheduled(self) -> str:
+        """What the scheduler says of its pods; empty where they have a node, or nobody has asked yet."""
+        return self.trouble.removeprefix(NOT_SCHEDULED) if self.trouble.startswith(NOT_SCHEDULED) else ""
 
     @property
     def rolled_out(self) -> bool:
@@ -73,6 +82,10 @@ class RouteReading:
     """What it waits for, or what the granularity of the split is, as a sentence fragment."""
     trouble: str = ""
     """Why what was written is not in force, where waiting alone won't help: the experiment holds and says it."""
+    unfollowed: str = ""
+    """The route, as `kubectl describe` names it, that is not in force as it is written."""
+    behind: bool = False
+    """Its controller has not seen what is written, so nobody is led by it; else it has, and says no."""
     unserved: str = ""
     """Why those whom the split leads to the canary get no answer at all; no measurement of the canary's shows that."""
 

@@ -134,7 +134,7 @@ def promoting(case: Case) -> Outcome:
             checkpoint=without_samples(case.status.checkpoint),
         )
         text = f"everything is served by the new version{watched(case)}"
-        return Outcome(in_phase(status, Phase.BAKING, "Promoted", text), (), 1.0)
+        return Outcome(in_phase(status, Phase.BAKING, "Baking", text), (), 1.0)
     status = run.begin_step(case.status, TEMPLATE, 100, case.now)
     text = "the canary carries all traffic; control takes over its template"
     return Outcome(in_phase(status, Phase.PROMOTING, "StagesPassed", text), (), 0.0)

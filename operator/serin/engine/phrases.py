@@ -5,6 +5,7 @@ from typing import Final
 from serin.api.names import APPROVE
 from serin.api.status import Phase, Status
 from serin.engine.case import Case
+from serin.engine.observation import Observation
 from serin.engine.run import next_stage
 from serin.engine.wording import clock, unix
 
@@ -27,6 +28,16 @@ def command(case: Case, verb: str) -> str:
 def annotate(case: Case, value: str) -> str:
     """The same approval without the plugin."""
     return f"kubectl annotate --overwrite -n {case.seen.namespace} cex {case.seen.name} {APPROVE}={value}"
+
+
+def described(case: Case, what: str) -> str:
+    """How a person sees what a controller says of a resource."""
+    return f"kubectl describe -n {case.seen.namespace} {what}"
+
+
+def who(seen: Observation, what: str = "") -> str:
+    """How a person sees who wrote a field last: the experiment's, unless `what` is another resource."""
+    return f"kubectl get -n {seen.namespace} {what or f'cex {seen.name}'} -o yaml --show-managed-fields"
 
 
 def way_back(case: Case) -> str:

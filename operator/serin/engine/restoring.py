@@ -8,7 +8,7 @@ from typing import Final
 import msgspec
 
 from serin.api.status import TERMINAL, Phase
-from serin.engine import run, wording
+from serin.engine import obstacles, run, wording
 from serin.engine.case import Case, Finding
 from serin.engine.decision import Act, RemoveCanary, RemoveFinalizer, RestoreTemplate
 from serin.engine.observation import ServiceObservation
@@ -58,7 +58,8 @@ def rolling_back(case: Case) -> Outcome:
         counted_until="",
         checkpoint={},
     )
-    return Outcome(msgspec.structs.replace(status, phase=ends_as, message=text), (), 0.5, status.summary)
+    summary = obstacles.cause(status.summary)
+    return Outcome(msgspec.structs.replace(status, phase=ends_as, message=text), (), 0.5, summary)
 
 
 def ended(case: Case) -> Outcome:
@@ -106,12 +107,8 @@ def _restoring(case: Case) -> tuple[Act, ...]:
 
 
 def _on_its_way_back(case: Case, cause: str) -> Outcome | None:
-    """What is still to be given back, and what that waits for; None when control has everything.
-
-    A Deployment that is gone, or is going with its namespace, has nothing to be given back.
-    """
-    acts = _restoring(case)
-    left = [each for each in case.seen.services if not (_gone(each) or each.route.settled)]
+    """What is still to be given back, and what that waits for; None when control has everything."""
+    acts, left = _restoring(case), obstacles.left(case)
     if not acts and not left:
         return None
     notes = "; ".join(f"{each.name}: {each.route.note}" for each in left if each.route.note)
@@ -123,27 +120,15 @@ def _on_its_way_back(case: Case, cause: str) -> Outcome | None:
     waits = "; ".join(part for part in (still, notes) if part)
     text = cause
     if waits:
-        text = f"{wording.sentence(cause)} Rolling back: {waits}. It goes on by itself until control has everything"
-    if waits and any(run.by_pods(each, case.status) for each in left):
-        text += _room(case)
+        text = f"{wording.sentence(cause)} Rolling back: {wording.sentence(waits)} It goes on by itself until control"
+        text += f" has everything{obstacles.advice(case, left)}"
     status = msgspec.structs.replace(case.status, weight=0, mirror=0, message=text)
-    return Outcome(status, acts, SOON, case.status.summary)
-
-
-def _room(case: Case) -> str:
-    """What happens where the cluster has no room for control's pods; see `traffic.replicas`."""
-    if case.seen.deleting:
-        return "; the canary leaves when control's pods are ready, so make room for them"
-    return "; where the cluster has no room for control's pods, the canary gives up its places one at a time"
+    return Outcome(status, acts, SOON, obstacles.summary(case))
 
 
 def _promoted(service: ServiceObservation) -> bool:
     control = service.control
     return control is not None and not control.deleting and control.template_hash != service.original_template
-
-
-def _gone(service: ServiceObservation) -> bool:
-    return service.control is None or service.control.deleting
 
 
 def removals(case: Case) -> tuple[Act, ...]:

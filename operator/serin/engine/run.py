@@ -12,6 +12,7 @@ from serin.api.status import TERMINAL, Phase, ServiceStatus, Status, Step
 from serin.engine import record
 from serin.engine.decision import Shift
 from serin.engine.observation import Observation, ServiceObservation
+from serin.engine.parts import parts_of
 from serin.engine.record import position
 from serin.engine.wording import timestamp, unix
 
@@ -78,6 +79,7 @@ def new_run(spec: Spec, status: Status, seen: Observation, now: float) -> Status
         services.append(msgspec.structs.replace(record.recorded(service), **kept))
     return Status(
         run_id=run_id(spec, status, seen),
+        run_parts=parts_of(spec, seen),
         started_at=timestamp(now),
         stale_approval=_stale_approval(status, seen),
         services=tuple(services),

@@ -2,6 +2,7 @@
 
 from typing import Final
 
+from serin.api.spec import LatencyGuardrail
 from serin.api.status import GuardrailStatus
 from serin.engine import wording
 from serin.stats import Evidence, Rule
@@ -9,6 +10,8 @@ from serin.stats.goals import cohen_h, risk_difference
 
 ERROR_RATE: Final = "errorRate"
 LATENCY: Final = "latencyP95"
+_BEYOND_P95: Final = 0.05
+"""Requests that may be slower than a P95."""
 
 
 def shown(name: str, evidence: Evidence) -> GuardrailStatus:
@@ -58,6 +61,34 @@ def rule(evidence: Evidence) -> str:
 def strength(evidence: Evidence) -> str:
     """How much speaks against the canary."""
     return f"evidence {wording.multiple(evidence.evidence)} (1 rolls back)"
+
+
+def reason(name: str, evidence: Evidence, limits: LatencyGuardrail) -> str:
+    """What rolls back, as a sentence. Of latency: how many may be slower than which edge, and why it is that edge."""
+    if name != LATENCY or evidence.edge is None or not (evidence.canary_total and evidence.control_total):
+        return evidence.reason
+    edge = wording.milliseconds(evidence.edge)
+    times = wording.ratio(evidence.ratio, evidence.ratio_low, evidence.ratio_high)
+    slower = f"{edge}: {times}" if times else edge
+    if evidence.rule is Rule.WORSE_THAN_CONTROL:
+        allowed = f"{1 + limits.worse_than_control.value:.4g}x is"
+        why = "the edge of the histogram that shows it best"
+    else:
+        allowed, why = f"{wording.share(_BEYOND_P95)}, or control's share, is", "guardrails.latencyP95.max"
+    whose, control = "the canary's requests", "control's"
+    if evidence.rule is Rule.BASELINE:
+        whose, control = "the new version's requests", "control's before"
+    return (
+        f"{_part(evidence.canary_bad, evidence.canary_total, whose)} and"
+        f" {_part(evidence.control_bad, evidence.control_total, control)} take over {slower},"
+        f" where {allowed} allowed; {edge} is {why}; P95: {wording.milliseconds(evidence.canary_p95)}, control's"
+        f" {wording.milliseconds(evidence.control_p95)}"
+    )
+
+
+def _part(bad: int, total: int, whose: str) -> str:
+    """`13.4% of the canary's requests (78 of 580)`."""
+    return f"{wording.share(bad / total)} of {whose} ({wording.count(bad)} of {wording.count(total)})"
 
 
 def brief(name: str, evidence: Evidence) -> str:

@@ -22,23 +22,24 @@ def stage_time(case: Case) -> Finding | None:
     # The stage ends with a look, and a look is counted half an interval after its end.
     counted = wording.unix(case.status.counted_until) or case.now
     ends = max(case.now, counted + left + case.spec.analysis.interval.seconds / 2)
-    begins = f", counted from {wording.clock(counted, case.now)} on" if counted > case.now else ""
+    begins = ""
+    if counted > case.now:
+        at = wording.clock(counted, case.now)
+        begins = f"; traffic has only just moved, so requests before {at} are not counted"
     whose, inside = "copied requests" if case.status.mirror else "canary requests", "this stage"
     if case.position is Phase.BAKING:
         whose, inside = "requests", "the bake"
     had = sum(samples(case.status.checkpoint, service.name)[1] for service in case.spec.services)
-    text = (
-        f"until {wording.clock(ends, case.now)} ({wording.length(ends - case.now)} left{begins});"
-        f" {wording.count(had)} {whose} in {inside}"
-    )
+    until = f"until {wording.clock(ends, case.now)} ({wording.length(ends - case.now)} left)"
+    so_far = f"; {wording.count(had)} {whose} in {inside}"
     warned, why = _warning(case)
     few = ""
     if case.status.verdict is VerdictName.INSUFFICIENT:
         few = f", when {wording.count(case.spec.analysis.min_requests)} {whose} are judged,"
     return Finding(
         "StageRunning",
-        f"{text}{judging.so_far(case.status)}{why}; then{few} {afterwards(case)}; {way_back(case)}",
-        brief=f"{warned}{text}",
+        f"{until}{begins}{so_far}{judging.so_far(case.status)}{why}; then{few} {afterwards(case)}; {way_back(case)}",
+        brief=f"{warned}{until}{so_far}",
     )
 
 

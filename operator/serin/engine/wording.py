@@ -9,7 +9,7 @@ _HOUR: Final = 3600
 _MINUTE: Final = 60
 _HUNDRED: Final = 100
 _TWO_DIGITS: Final = 10
-_COLUMN: Final = 90
+COLUMN: Final = 90
 """Characters of the column MESSAGE of `kubectl get`."""
 _LARGE: Final = 9999
 """Beyond four digits a multiple says no more than that it is large."""
@@ -89,12 +89,12 @@ def sentence(text: str) -> str:
     return text if text.endswith((".", "?", "!")) else f"{text}."
 
 
-def brief(text: str) -> str:
+def brief(text: str, width: int = COLUMN) -> str:
     """The beginning of `text` that a table has room for: to the end of a clause, else of a word."""
-    if len(text) <= _COLUMN:
+    if len(text) <= width:
         return text
-    for stops, least in ((("; ", ". "), _COLUMN // 3), ((": ", ", "), _COLUMN * 2 // 3)):
-        end = max(text.rfind(stop, least, _COLUMN) for stop in stops)
+    for stops, least in ((("; ", ". "), width // 3), ((": ", ", "), width * 2 // 3)):
+        end = max(text.rfind(stop, least, width) for stop in stops)
         if end > 0:
             return text[:end]
-    return f"{text[: _COLUMN - 3].rpartition(' ')[0]}..."
+    return f"{text[: width - 3].rpartition(' ')[0]}..."

@@ -6,6 +6,7 @@ A Deployment says how many pods are missing and not why. Its pods are asked only
 from collections import Counter
 from typing import Any, Final
 
+from serin.engine.observation import NOT_SCHEDULED
 from serin.kube.client import Kube
 
 _LONGEST: Final = 200
@@ -65,7 +66,9 @@ def _one(pod: dict[str, Any]) -> str:
         return ""
     scheduled = _condition(pod, "PodScheduled")
     if scheduled.get("status") == "False":
-        return f"not scheduled: {scheduled.get('message') or scheduled.get('reason', '')}"
+        # What it tried by preemption names the same nodes again.
+        said = (scheduled.get("message") or scheduled.get("reason", "")).partition(" preemption:")[0]
+        return f"{NOT_SCHEDULED}{said.removesuffix('.')}"
     containers = [*(status.get("initContainerStatuses") or ()), *(status.get("containerStatuses") or ())]
     texts = [text for each in containers if (text := _container(each))]
     return texts[0] if texts else _failed(status)

@@ -63,9 +63,8 @@ def history_of(target: Target, requests: Sequence[Series], buckets: Sequence[Ser
     halves = _halves(codes)
     what = expected(target, target.control)
     if halves is None:
-        text = f"{target.service}: the history of control ({what}) can't be split in two: it has one pod, or its series"
-        hint = "write the name of the label that tells pods apart into metrics.labels.pod"
-        return Unmeasured(MeasurementFailure.EMPTY, f"{text} have no label {target.metrics.labels.pod}; {hint}")
+        text = f"{target.service}: the history of control ({what}) can't be split in two"
+        return Unmeasured(MeasurementFailure.EMPTY, f"{text}: {_unsplit(target, requests, codes)}")
     edges = tuple(sorted({edge for block in slow.values() for group in block.values() for edge in _finite(group)}))
     blocks = []
     for at, groups in sorted(codes.items()):
@@ -75,6 +74,17 @@ def history_of(target: Target, requests: Sequence[Series], buckets: Sequence[Ser
     if not blocks:
         return Unmeasured(MeasurementFailure.EMPTY, f"{target.service}: there is no history of control ({what})")
     return History(seconds=BLOCK_SECONDS, edges=edges, blocks=tuple(blocks))
+
+
+def _unsplit(target: Target, requests: Sequence[Series], codes: _Counts) -> str:
+    """Why there are no two halves, as far as the answer tells."""
+    label, counted = target.metrics.labels.pod, [each for each in requests if any(each.values.values())]
+    if not counted:
+        return f"Prometheus has no requests of it in the {HOURS:g}h before"
+    if not codes:
+        hint = "write the name of the label that tells pods apart into metrics.labels.pod"
+        return f"its series have no label {label}; {hint}"
+    return f"label {label} of its series names one pod, or pods whose names end with the same character"
 
 
 def _queries(target: Target) -> tuple[str, str]:

@@ -120,6 +120,8 @@ class RouteRouter:
             token=token,
             note=", ".join(notes),
             trouble=lag if lag and since >= _PATIENCE else "",
+            unfollowed=str(address) if trouble(route) and since >= _PATIENCE else "",
+            behind=behind(route),
             unserved=self._unserved(namespace, service, address, canary, share, copies.share(route)),
         )
 

@@ -59,6 +59,27 @@ def test_refused_is_stalled_and_not_progressing() -> None:
 
 
 @pytest.mark.parametrize(
+    ("phase", "accepted", "stalled", "says"),
+    [
+        (
+            Phase.FAILED,
+            True,
+            "",
+            "nothing is under way, and nothing goes on by itself: this run has ended. Failed: a. To try again: b",
+        ),
+        (Phase.PENDING, False, "", "Failed: a. To try again: b"),
+        (Phase.ROLLING_BACK, True, "rolling back for 2m0s: c", "rolling back for 2m0s: c"),
+        (Phase.ROLLED_BACK, True, "", ""),
+    ],
+)
+def test_what_is_said_as_stalled(phase: Phase, accepted: bool, stalled: str, says: str) -> None:
+    """An end that failed is Stalled to kstatus, and no work that is stuck: it says so, and what to do next."""
+    after = Status(phase=phase, reason="CanaryNotReady", message="Failed: a. To try again: b")
+    status = _conditioned(Status(), after, accepted=accepted, stalled=stalled)
+    assert next(each.message for each in status.conditions if each.type == "Stalled") == says
+
+
+@pytest.mark.parametrize(
     ("verdict", "healthy"),
     [
         (VerdictName.NONE, "Unknown"),

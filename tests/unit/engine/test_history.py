@@ -8,7 +8,16 @@ import pytest
 
 from serin.api.status import ServiceStatus, Status
 from serin.engine.history import histories, key, latency_dispersion, rate_dispersion, with_history
-from serin.engine.observation import History, HistoryBlock, MeasurementFailure, Observation, Unmeasured
+from serin.engine.observation import (
+    History,
+    HistoryBlock,
+    MeasurementFailure,
+    Observation,
+    RouteReading,
+    ServiceObservation,
+    Unmeasured,
+    Workload,
+)
 from serin.stats import Dispersion
 
 EDGES = (0.1, 0.15)
@@ -72,6 +81,31 @@ def test_no_history_is_the_cautious_default_and_is_said() -> None:
     assert "can't be reached" in found.services[0].history
     assert key("a") in found.checkpoint
     assert found.services[1].history == ""
+
+
+@pytest.mark.parametrize(
+    ("failure", "ready", "says"),
+    [
+        (
+            MeasurementFailure.EMPTY,
+            4,
+            "no history, so noise is assumed to be high; control has 4 ready pods (no series)",
+        ),
+        (
+            MeasurementFailure.EMPTY,
+            1,
+            "no history, so noise is assumed to be high; control has 1 ready pod (no series)",
+        ),
+        (MeasurementFailure.EMPTY, None, "no history, so noise is assumed to be high (no series)"),
+        (MeasurementFailure.TIMEOUT, 4, "no history, so noise is assumed to be high (no series)"),
+    ],
+)
+def test_how_many_pods_there_are_is_known(failure: MeasurementFailure, ready: int | None, says: str) -> None:
+    """Where Prometheus can't tell control's pods apart nobody has to guess whether there is only one."""
+    control = None if ready is None else Workload("a", "a", 1, 1, 4, 4, 4, ready, ready, "t")
+    service = ServiceObservation("a", control, None, RouteReading(0.0, True, "1"))
+    observed = replace(seen(a=Unmeasured(failure, "no series")), services=(service,))
+    assert with_history(STATUS, observed).services[0].history == says
 
 
 def test_a_custom_guardrail_has_no_history() -> None:

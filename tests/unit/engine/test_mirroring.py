@@ -90,7 +90,8 @@ def test_who_changes_the_copies_is_told_what_is_wanted() -> None:
     copied.copies["recommendation"] = 0
     copied.look()
     assert copied.status.transitions[-1].reason == "SplitChanged"
-    assert "wanted are copies of 50% of the requests" in copied.status.transitions[-1].message
+    wanted = "(it is to be copies of 50% of the requests, and no share). Serin sets it back"
+    assert wanted in copied.status.transitions[-1].message
     assert run(copied).phase is Phase.SUCCEEDED
 
 

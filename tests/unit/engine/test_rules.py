@@ -268,6 +268,7 @@ def _condition(name: str, state: Literal["True", "False"], ago: float) -> Callab
     return _status(conditions=(made,))
 
 
+_LATE = RouteReading(50.0, False, "2", trouble="it is behind: does it run?", unfollowed="HTTPRoute conv", behind=True)
 _TROUBLE = _last_service(route=RouteReading(None, False, "2", trouble="shop is behind: does it run?"))
 _WARNS = ServiceStatus(
     name="recommendation",
@@ -277,6 +278,8 @@ _WARNS = ServiceStatus(
         ),
     ),
 )
+_SEE = "To see what the controller says (Status): kubectl describe -n shop HTTPRoute conv"
+_JUST = "traffic has only just moved, so requests before 22:13:35 UTC are not counted"
 _BACK = "; to roll back: kubectl serin abort -n shop phase4 (spec.abort: true)"
 
 TELLS: list[tuple[Rule, Callable[[Case], Case], str]] = [
@@ -289,6 +292,16 @@ TELLS: list[tuple[Rule, Callable[[Case], Case], str]] = [
         holds.route_not_followed,
         lambda case: _status(step=Step(number=1, action="Shift", started_at="", done=True))(_TROUBLE(case)),
         f"Guardrails still roll back{_BACK}",
+    ),
+    (
+        holds.route_not_followed,
+        _last_service(route=_LATE),
+        f"is not sure, and a rollback reaches nobody yet. Nothing is counted. {_SEE}{_BACK}",
+    ),
+    (
+        holds.route_not_followed,
+        _last_service(route=dataclasses.replace(_LATE, behind=False)),
+        "and a rollback may not reach everybody yet. Nothing is counted. To see what",
     ),
     (
         holds.no_measurement,
@@ -311,7 +324,7 @@ TELLS: list[tuple[Rule, Callable[[Case], Case], str]] = [
     (
         stays.stage_time,
         _status(stage_seconds=90.0, counted_until=timestamp(NOW + 15)),
-        "(50s left, counted from 22:13:35 UTC on); 1,000 canary requests in this stage; then it waits for an approval",
+        f"until 22:14:10 UTC (50s left); {_JUST}; 1,000 canary requests in this stage; then it waits for an approval",
     ),
     (
         stays.stage_time,
@@ -376,6 +389,13 @@ def test_what_a_finding_tells(rule: Rule, change: Callable[[Case], Case], says: 
     found = rule(change(_case()))
     assert found is not None
     assert says in found.message
+
+
+def test_a_table_has_no_room_for_what_is_not_counted() -> None:
+    """Until when and how many: that nothing is counted for a moment stands in the message."""
+    found = stays.stage_time(_status(stage_seconds=90.0, counted_until=timestamp(NOW + 15))(_case()))
+    assert found is not None
+    assert found.brief == "until 22:14:10 UTC (50s left); 1,000 canary requests in this stage"
 
 
 def test_a_warning_comes_first_in_a_summary() -> None:

@@ -11,7 +11,7 @@ from serin.engine import wording
 from serin.engine.generated import Fault
 from serin.engine.goals.schedule import rule_of, schedule
 from serin.engine.goals.wording import Look, judged
-from serin.engine.shown import effect, shown
+from serin.engine.shown import effect, reason, shown
 from serin.engine.world import World
 from serin.stats import Evidence, Rule, Verdict
 from serin.stats.goals import Moments, judge_goal, welch
@@ -30,6 +30,37 @@ def test_latency_evidence_names_the_edge_that_decided() -> None:
     assert "slower than 500ms" not in failing.summary
     assert "(0 of" not in failing.summary.partition(", control")[0], failing.summary
     assert "of canary requests take over" in status.summary, status.summary
+    assert " is the edge of the histogram that shows it best; P95: " in status.message
+
+
+_SLOWER: dict[str, Any] = {
+    "canary_bad": 78, "canary_total": 580, "control_bad": 0, "control_total": 580, "ratio": inf, "ratio_low": 6.7,
+    "ratio_high": inf, "canary_p95": 0.181, "control_p95": 0.095,
+}  # fmt: skip
+_SLOW = "13.4% of the canary's requests (78 of 580) and 0% of control's (0 of 580) take over"
+_BAKED = "13.4% of the new version's requests (78 of 580) and 1.03% of control's before (6 of 580) take over"
+_P95 = "; P95: 181ms, control's 95ms"
+_MAX = f"where 5%, or control's share, is allowed; 150ms is guardrails.latencyP95.max{_P95}"
+_EDGE = f"where 1.05x is allowed; 100ms is the edge of the histogram that shows it best{_P95}"
+_BEFORE = {"ratio": 13.0, "ratio_low": 0.0, "control_bad": 6}
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({"rule": Rule.WORSE_THAN_CONTROL, "edge": 0.1}, f"{_SLOW} 100ms: at least 6.7x, {_EDGE}"),
+        ({"rule": Rule.MAX, "edge": 0.15}, f"{_SLOW} 150ms: at least 6.7x, {_MAX}"),
+        ({"rule": Rule.BASELINE, "edge": 0.15, **_BEFORE}, f"{_BAKED} 150ms: 13x, {_MAX}"),
+        ({"rule": Rule.MAX, "edge": 0.15, "ratio": None}, f"{_SLOW} 150ms, {_MAX}"),
+        ({"edge": None}, "as the test says it"),
+        ({"edge": 0.1, "control_total": 0}, "as the test says it"),
+    ],
+)
+def test_which_share_may_be_slower_than_which_edge(changes: dict[str, Any], says: str) -> None:
+    """One plain sentence: how many are slower than what, how many may be, and why it is that edge."""
+    evidence = _evidence(**{**_SLOWER, "reason": "as the test says it", **changes})
+    assert reason("latencyP95", evidence, spec().guardrails.latency_p95) == says
+    assert reason("errorRate", evidence, spec().guardrails.latency_p95) == "as the test says it"
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,7 @@ from serin.engine.ratios import kept, low
 from serin.engine.wording import sentence, timestamp
 from serin.engine.world import World
 from serin.stats import Evidence
-from tests.unit.engine.worlds import SERVICES, reach, run, spec
+from tests.unit.engine.worlds import SERVICES, STAGES, reach, run, spec
 
 NOW = 1_700_000_000.0
 PATCHED = [{**each, "canary": {"patch": {"spec": {"template": {}}}}} for each in SERVICES]
@@ -43,16 +43,48 @@ def _with_route(world: World, weight: float | None) -> Observation:
     return dataclasses.replace(seen, services=services)
 
 
+def _scale(world: World, **sizes: int) -> None:
+    """Somebody gives Deployments of a service another size, or touches them and leaves it."""
+    for role, size in sizes.items():
+        pods = getattr(world._pairs["recommendation"], role)
+        pods.replicas, pods.generation = size, pods.generation + 1
+
+
+@pytest.mark.parametrize(
+    ("sizes", "says", "who"),
+    [
+        ({"control": 20}, "the split of recommendation (control from 18 to 20 pods). Serin sets it back; ", "rec"),
+        (
+            {"control": 12, "canary": 0},
+            "the split of recommendation (control from 18 to 12 pods, canary from 2 to 0 pods). Serin sets it back; ",
+            "",
+        ),
+        (
+            {"canary": 2},
+            "the route or a Deployment of recommendation, but not the split. Serin verifies it again; ",
+            "",
+        ),
+    ],
+)
+def test_from_which_size_to_which(sizes: dict[str, int], says: str, who: str) -> None:
+    """Only what was changed, and whom to ask where one resource alone was."""
+    world = World(spec())
+    reach(world, Phase.PROGRESSING, "canary")
+    _scale(world, **sizes)
+    command = f". Who it was: kubectl get -n simulated deployment {who} -o yaml --show-managed-fields" if who else ""
+    text = f"somebody else changed {says}what is served until then is not counted{command}"
+    assert _note(_decided(world), "SplitChanged") == text
+
+
 def test_a_size_that_somebody_else_changed_is_said() -> None:
     """By pods the sizes are the split: which they were, and which they are to be."""
     world = World(spec())
     reach(world, Phase.PROGRESSING, "canary")
-    canary = world._pairs["recommendation"].canary
-    assert canary is not None
-    canary.replicas, canary.generation = 9, canary.generation + 1
+    _scale(world, canary=9)
     text = (
-        "the split of recommendation was changed by somebody else (control had 18 pods and the canary 9, wanted are 18"
-        " and 2); Serin sets it again and counts from then on"
+        "somebody else changed the split of recommendation (canary from 2 to 9 pods). Serin sets it back; what is"
+        " served until then is not counted. Who it was: kubectl get -n simulated deployment rec-next -o yaml"
+        " --show-managed-fields"
     )
     assert _note(_decided(world), "SplitChanged") == text
     run(world, world.now - world.start + 60)
@@ -62,8 +94,8 @@ def test_a_size_that_somebody_else_changed_is_said() -> None:
 @pytest.mark.parametrize(
     ("weight", "says"),
     [
-        (42.0, "recommendation: the canary's share was 42%, wanted is 10%; conversation: the canary's share was 42%"),
-        (None, "recommendation: the canary's share could not be told; conversation"),
+        (42.0, "recommendation: the canary's share from 10% to 42%; conversation: the canary's share from 10% to 42%"),
+        (None, "recommendation: the canary's share from 10% to one that can't be told; conversation"),
     ],
 )
 def test_a_route_that_somebody_else_changed_is_said(weight: float | None, says: str) -> None:
@@ -100,6 +132,72 @@ def _template(world: World) -> None:
     canary.template, canary.generation = "newer", canary.generation + 1
 
 
+_LIMIT = {"errorRate": {"max": "2%"}}
+_NEWER = [
+    {**SERVICES[0], "canary": {"patch": {"spec": {"template": {"metadata": {"labels": {"a": "b"}}}}}}},
+    PATCHED[1],
+]
+_CEX = "cex simulated"
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "templated", "generation", "retry", "says", "owner"),
+    [
+        ({}, {"stages": STAGES[:1]}, False, 2, "", "spec.stages was changed (generation 1 -> 2)", _CEX),
+        (
+            {},
+            {"guardrails": _LIMIT, "stages": STAGES[:1]},
+            False,
+            3,
+            "",
+            "spec.stages and spec.guardrails were changed (generation 1 -> 3)",
+            _CEX,
+        ),
+        (
+            {"services": PATCHED},
+            {"services": _NEWER},
+            False,
+            2,
+            "",
+            "spec.services[recommendation].canary.patch was changed (generation 1 -> 2)",
+            _CEX,
+        ),
+        (
+            {},
+            {},
+            True,
+            1,
+            "",
+            "the pod template of recommendation's canary (Deployment rec-next) was changed",
+            "deployment rec-next",
+        ),
+        ({"services": PATCHED}, {}, False, 1, "1", "a retry was asked for", _CEX),
+        ({}, {}, False, 1, "1", "a retry was asked for", _CEX),
+        ({}, {"stages": STAGES[:1]}, False, 2, "1", "spec.stages was changed and a retry was asked for (gen", _CEX),
+    ],
+)
+def test_why_another_run_began(
+    before: dict[str, object],
+    after: dict[str, object],
+    templated: bool,
+    generation: int,
+    retry: str,
+    says: str,
+    owner: str,
+) -> None:
+    """Which part, of which service; and what shows by whom."""
+    world = World(spec(**before))
+    reach(world, Phase.PROGRESSING, "canary")
+    world.spec = spec(**{**before, **after})
+    if templated:
+        _template(world)
+    decision = _decided(world, generation=generation, annotations={RETRY: retry} if retry else {})
+    text = _note(decision, "NewRun")
+    assert text.startswith(f"another run began: {says}")
+    by = f"; control gets 100% first. By whom: kubectl get -n simulated {owner} -o yaml --show-managed-fields"
+    assert text.endswith(by)
+
+
 @pytest.mark.parametrize(
     ("wanted", "edited", "templated", "generation", "retry", "says"),
     [
@@ -109,18 +207,19 @@ def _template(world: World) -> None:
         (spec(), False, False, 1, "1", "the spec or the canary's template was changed, or a retry was asked for"),
     ],
 )
-def test_why_another_run_began(
+def test_why_another_run_began_where_no_parts_are_known(
     wanted: Spec, edited: bool, templated: bool, generation: int, retry: str, says: str
 ) -> None:
-    """As far as it can be told, it is said once: not a list of what it may have been."""
+    """An older operator has begun the run: as far as it can be told, and not a list of what it may have been."""
     world = World(wanted)
     reach(world, Phase.PROGRESSING, "canary")
+    world.status = msgspec.structs.replace(world.status, run_parts="")
     if edited:
         _edit(world)
     if templated:
         _template(world)
     decision = _decided(world, generation=generation, annotations={RETRY: retry} if retry else {})
-    assert _note(decision, "NewRun") == f"another run began: {says}; control gets 100% first"
+    assert _note(decision, "NewRun").startswith(f"another run began: {says}; control gets 100% first. By whom: ")
 
 
 def test_a_change_in_the_bake_names_what_was_changed() -> None:
@@ -129,7 +228,9 @@ def test_a_change_in_the_bake_names_what_was_changed() -> None:
     reach(world, Phase.BAKING)
     _edit(world)
     decision = _decided(world, generation=2)
-    assert decision.status.message.startswith("the spec was changed (generation 1 -> 2) while baking: control gets its")
+    assert decision.status.message.startswith(
+        "spec.stages was changed (generation 1 -> 2) while baking: control gets its"
+    )
     assert [(each.type, each.reason) for each in decision.events] == [("Normal", "Superseded")]
 
 
@@ -209,29 +310,6 @@ def test_pods_that_are_awaited_at_the_start_hurt_nobody() -> None:
 
 
 @pytest.mark.parametrize(
-    ("deleting", "says"),
-    [
-        (False, "; where the cluster has no room for control's pods, the canary gives up its places one at a time"),
-        (True, "; the canary leaves when control's pods are ready, so make room for them"),
-    ],
-)
-def test_a_way_back_that_takes_long_says_what_it_waits_for(deleting: bool, says: str) -> None:
-    """The cause first, then who still has traffic, and what helps; the summary stays the cause."""
-    world = World(spec())
-    reach(world, Phase.PROGRESSING, "ab")
-    world.ready_after, world.deleting = 1e9, deleting
-    if not deleting:
-        world.spec = msgspec.structs.replace(world.spec, abort=True)
-    run(world, world.now - world.start + 100)
-    assert world.status.phase is Phase.ROLLING_BACK
-    told = "Rolling back: the canary of recommendation still has 50% of the traffic; the canary of conversation still"
-    assert told in world.status.message.replace("100%", "50%")
-    assert world.status.message.endswith(f"It goes on by itself until control has everything{says}")
-    cause = "the experiment was deleted: control gets 100% back" if deleting else "spec.abort is true: somebody asked"
-    assert world.status.summary.startswith(cause)
-
-
-@pytest.mark.parametrize(
     ("text", "ended"), [("it runs", "it runs."), ("does it run?", "does it run?"), ("it runs.", "it runs.")]
 )
 def test_a_sentence_has_one_end(text: str, ended: str) -> None:
@@ -260,13 +338,15 @@ def test_a_promotion_says_what_comes_next() -> None:
         told.setdefault((decision.status.phase, decision.status.reason), decision.status.summary)
     moving = "every stage has passed: moving all traffic to the canary; then control takes its template"
     assert told[Phase.PROMOTING, "StagesPassed"] == moving
-    assert told[Phase.BAKING, "Promoted"] == "everything is served by the new version and watched for 1m (bake)"
+    assert told[Phase.BAKING, "Baking"] == "everything is served by the new version and watched for 1m (bake)"
     assert told[Phase.BAKING, "StageRunning"].startswith("baking: until ")
+    assert {phase for phase, reason in told if reason == "Promoted"} == {Phase.SUCCEEDED}, "not before it is over"
 
 
 def test_nobody_is_blamed_for_a_template_that_the_spec_has() -> None:
     """Where Serin makes the canaries, a run that differs without an edit or a retry is nobody's template."""
     world = World(spec(services=PATCHED))
     reach(world, Phase.PROGRESSING, "canary")
+    world.status = msgspec.structs.replace(world.status, run_parts="")
     _edit(world)
     assert "the spec or the canary's template was changed, or a retry" in _note(_decided(world), "NewRun")

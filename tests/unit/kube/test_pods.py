@@ -47,7 +47,21 @@ _CRASHED = {"terminated": {"exitCode": 137, "reason": "OOMKilled"}}
                 "phase": "Pending",
                 "conditions": [condition("PodScheduled", "False", "0/3 nodes are available: 3 Insufficient cpu.")],
             },
-            "not scheduled: 0/3 nodes are available: 3 Insufficient cpu.",
+            "not scheduled: 0/3 nodes are available: 3 Insufficient cpu",
+        ),
+        (
+            {
+                "phase": "Pending",
+                "conditions": [
+                    condition(
+                        "PodScheduled",
+                        "False",
+                        "0/1 nodes are available: 1 Insufficient cpu. preemption: 0/1 nodes are available: 1 No"
+                        " preemption victims found for incoming pod.",
+                    )
+                ],
+            },
+            "not scheduled: 0/1 nodes are available: 1 Insufficient cpu",
         ),
         (container({"running": {}}, ready=False, started=True), _PROBE),
         (
