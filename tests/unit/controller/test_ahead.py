@@ -115,10 +115,8 @@ async def test_a_clock_that_was_ahead_does_not_stop_it() -> None:
     _, asking = made(source)
     asking.plan(SLOT, BEFORE + 86_400.0)
     asking.plan(SLOT, BEFORE)
-    async with asyncio.timeout(10):
-        await asyncio.wait(asking._tasks, return_when=asyncio.FIRST_COMPLETED)
+    await ended(asking)
     assert source.fed.keys() == {A, B}
-    asking.close()
 
 
 async def test_a_slow_prometheus_keeps_nobody_elses_answer(monkeypatch: pytest.MonkeyPatch) -> None:

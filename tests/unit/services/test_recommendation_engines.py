@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import scipy.sparse as sp
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from implicit.als import AlternatingLeastSquares
@@ -111,6 +111,8 @@ def test_the_best_are_sorted_and_ties_go_by_index(scores: Floats, barred: set[in
 
 
 @given(hnp.arrays(np.float32, st.integers(1, 30), elements=st.floats(-1e6, 1e6, width=32)))
+@example(np.asarray([1e-45, 0.0], np.float32))
+@example(np.asarray([0.0, np.finfo(np.float32).tiny], np.float32))
 def test_scaled_scores_are_from_0_to_1_in_the_same_order(scores: Floats) -> None:
     """Scaling moves every kind of evidence into 0..1 and never changes who is before whom."""
     found = scaled(scores)

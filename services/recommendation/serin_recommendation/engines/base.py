@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Final, Protocol
 
 import numpy as np
 
@@ -171,10 +171,14 @@ def barred_items(model: Model, history: History, exclusions: frozenset[str]) -> 
     return np.concatenate((history.items, model.find(exclusions)))
 
 
+_SMALLEST: Final = float(np.finfo(np.float32).tiny)
+
+
 def scaled(scores: Floats) -> Floats:
     """Scale scores to 0..1, so that weights mean the same for every kind of evidence."""
     low, high = float(scores.min()), float(scores.max())
-    if not high > low:
+    # What differs by less than the smallest normal number has no reciprocal.
+    if not high - low >= _SMALLEST:
         return np.zeros_like(scores)
     found: Floats = (scores - low) * np.float32(1.0 / (high - low))
     return found
