@@ -1,4 +1,4 @@
-"""The bench of scale still runs: everything starts, five experiments are counted, a bad canary loses its traffic."""
+"""The bench of scale still runs: experiments that began and a copy are counted, a bad canary loses its traffic."""
 
 import json
 import math
@@ -19,12 +19,13 @@ def test_five_experiments(tmp_path: Path) -> None:
     """A few seconds of each part; the figures are there, nothing is written while nothing changes, nothing is left."""
     found = tmp_path / "found.json"
     command = [sys.executable, "-m", "tests.bench.scale", "--sizes", "5", "--interval", "5s", "--scrape", "2s"]
-    command += ["--duration", "12s", "--spoilt", "1", "--json", str(found)]
+    command += ["--duration", "12s", "--spoilt", "1", "--begun", "3", "--json", str(found)]
     done = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, timeout=350, check=False)
     assert done.returncode in {0, 1}, done.stderr[-3000:]
     (size,) = json.loads(found.read_text())["sizes"]
     assert size["experiments"] == 5
-    assert size["looks"] >= 5
+    assert size["looks"] == size["looks_due"], "of the copy too"
+    assert size["api"]["changes"] == 0, "it goes on as if it had begun here"
     assert size["api"]["writes_per_idle_look"] == 0
     assert size["prometheus_queries"] > 0
     assert size["rss_mib"]["operator"] > 20
@@ -38,6 +39,13 @@ def test_spoilt_experiments_come_on_top() -> None:
     assert plan.last([100, 20]) == [range(20), range(20, 102)]
     assert plan.to_spoil([100, 20]) == [18, 19, 100, 101]
     assert Plan(spoilt=0).to_spoil([20]) == []
+
+
+def test_copies_are_neither_the_first_nor_the_spoilt() -> None:
+    """As many begin as are told; the last of each size are spoilt, and those begin too."""
+    plan = Plan(spoilt=2, begun=10)
+    assert [plan.copies(new) for new in plan.last([5, 20, 40])] == [range(5, 5), range(10, 20), range(22, 42)]
+    assert not Plan(spoilt=0, begun=10).copies(range(10))
 
 
 def test_a_quantile_is_never_said_to_be_smaller() -> None:

@@ -42,7 +42,7 @@ def main(arguments: list[str] | None = None) -> int:
                 last = kind
 
         try:
-            plan = Plan(options.interval, options.duration, options.spoilt)
+            plan = Plan(options.interval, options.duration, options.spoilt, begun=options.begun)
             most = plan.last(options.sizes)[-1].stop
             with made(most, options.scrape, plan.to_spoil(options.sizes)) as place:
                 found = asyncio.run(_all(Bench(place, plan, say), options, console))
@@ -68,6 +68,9 @@ def _options(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument("--interval", type=seconds, default=30.0, help="between two looks at an experiment")
     parser.add_argument("--scrape", type=seconds, default=SCRAPE, help="between two scrapes of Prometheus")
     parser.add_argument("--spoilt", type=int, default=5, help="canaries that get ten times the errors; 0: none")
+    parser.add_argument(
+        "--begun", type=int, default=Plan.begun, help="experiments that begin by themselves; more are copies of one"
+    )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the numbers here")
     parser.add_argument("--picture", type=Path, metavar="FILE", help="draw them over N here (.png or .svg)")
     return parser.parse_args(arguments)

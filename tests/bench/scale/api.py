@@ -66,6 +66,17 @@ class Api:
         async with self._session.get(where) as answer:
             return await answer.text()
 
+    async def pages(self, where: str) -> AsyncIterator[dict[str, Any]]:
+        """Every object of a list."""
+        token = ""
+        while True:
+            page = await self.get(f"{where}?limit=500" + (f"&continue={token}" if token else ""))
+            for obj in page["items"]:
+                yield obj
+            token = page["metadata"].get("continue", "")
+            if not token:
+                break
+
     async def follow(self, where: str) -> AsyncIterator[dict[str, Any]]:
         """Every object of a list, and every change of one, until cancelled."""
         version = ""

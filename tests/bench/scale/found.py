@@ -22,12 +22,14 @@ class Plan:
         seconds: that each size is watched for, of which whole intervals are used.
         spoilt: experiments whose canaries are spoilt at each size.
         patience: seconds until a spoilt canary counts as never taken back.
+        begun: experiments that begin by themselves, and those to be spoilt; more than these are copies of one of them.
     """
 
     interval: float = 30.0
     seconds: float = 245.0
     spoilt: int = 5
     patience: float = 600.0
+    begun: int = 1000
 
     @property
     def watched(self) -> float:
@@ -43,6 +45,11 @@ class Plan:
         """The numbers of the experiments that are made for each size, smallest first, and end with the spoilt ones."""
         stops = [size + index * self.spoilt for index, size in enumerate(sorted(sizes))]
         return [range(start, stop) for start, stop in zip([0, *stops], stops, strict=False)]
+
+    def copies(self, new: range) -> range:
+        """Which of the experiments `new` of a size do not begin by themselves."""
+        first = max(new.start, self.begun, 1)
+        return range(first, max(first, new.stop - self.spoilt))
 
     def to_spoil(self, sizes: Sequence[int]) -> list[int]:
         """The numbers of all experiments whose canaries are spoilt at some time."""

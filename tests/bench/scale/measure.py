@@ -6,12 +6,14 @@ import math
 import time
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
+from functools import partial
 from itertools import chain
 from typing import Final
 
 from serin.controller.main import LOST_LEASE
 from tests.bench.scale import nodes
 from tests.bench.scale.api import Api, all_of, path
+from tests.bench.scale.copies import Copies
 from tests.bench.scale.costs import Moment, Used
 from tests.bench.scale.found import FACTOR, Found, Plan
 from tests.bench.scale.place import Place
@@ -52,6 +54,8 @@ class Bench:
     place: Place
     plan: Plan
     say: Say
+    copied: int = 0
+    """Experiments so far that did not begin by themselves."""
 
     async def run(self, sizes: list[int]) -> AsyncIterator[Found]:
         """What each size came to, smallest first."""
@@ -80,26 +84,29 @@ class Bench:
             await self._flowing(again, size)
             used = await self._watched(again, size)
             back = await self._spoilt(api, again, size, list(new[-self.plan.spoilt :]) if self.plan.spoilt else [])
-        return Found(size, self.plan.interval, (len(new), ready), led, looked, used, back)
+        return Found(size, self.plan.interval, (len(new) - len(self.plan.copies(new)), ready), led, looked, used, back)
 
     async def _grown(self, api: Api, size: int, new: range) -> float:
         """Make the experiments `new`, until all are in their stage and looked at; the seconds until the former."""
-        self.say(f"{size:,} experiments: {len(new):,} more with their Deployments and Services")
+        copies = self.plan.copies(new)
+        begin = [number for number in new if number not in copies]
+        self.say(f"{size:,} experiments: {len(begin):,} more with their Deployments and Services")
         await all_of(api, namespaces(new))
         await asyncio.to_thread(self.place.tell, f"/size/{new.stop}")
-        await all_of(api, chain.from_iterable(parts(number) for number in new))
+        await all_of(api, chain.from_iterable(parts(number) for number in begin))
         # The checks before a run want two samples of each service.
         self.say(f"{size:,} experiments: waiting for two scrapes")
         await asyncio.sleep(2 * self.place.scrape + 1)
         made = asyncio.create_task(
-            all_of(api, (experiment(number, self.place.prometheus, self.plan.interval) for number in new))
+            all_of(api, (experiment(number, self.place.prometheus, self.plan.interval) for number in begin))
         )
-        begun, took = time.monotonic(), math.nan
+        begun, took, self.copied = time.monotonic(), math.nan, self.copied + len(copies)
+        most = size - self.copied
 
         def counting(at: Moment) -> bool:
             there = at.total("serin_experiments", phase="Progressing")
             self.say(f"{size:,} experiments: {there:,.0f} in their stage after {time.monotonic() - begun:.0f} s")
-            return there >= size
+            return there >= most
 
         for left in reversed(range(_LIVES)):
             with self.place.operator() as running:
@@ -108,7 +115,7 @@ class Bench:
                     await made
                     took = time.monotonic() - begun
                     self.say(f"{size:,} experiments: waiting for their first looks")
-                    await self._until(running, lambda at: _counted(at) >= size * SERVICES, every=5.0)
+                    await self._until(running, lambda at: _counted(at) >= most * SERVICES, every=5.0)
                     break
                 except EndedError as ended:
                     if ended.code != LOST_LEASE or not left:
@@ -116,15 +123,23 @@ class Bench:
                     self.say(
                         f"{size:,} experiments: a busy machine; the Lease was lost, and kubelet would start it again"
                     )
+        if copies:
+            self.say(f"{size:,} experiments: {len(copies):,} more are made like one in its stage")
+            await Copies(
+                api, 0, partial(experiment, prometheus=self.place.prometheus, interval=self.plan.interval)
+            ).make(copies)
         return took
 
     async def _flowing(self, operator: Operator, size: int) -> None:
         """Wait until every experiment is looked at in every interval."""
         self.say(f"{size:,} experiments: waiting until every one is counted in every interval")
         deadline = time.monotonic() + _PATIENCE
+        await asyncio.sleep(self.plan.between(time.time()))
         before = await self._moment(operator)
         while True:
-            await asyncio.sleep(self.plan.interval)
+            # From between two slots to between the same two, or a look that is due may fall to either side.
+            soonest = 0.9 * self.plan.interval
+            await asyncio.sleep(soonest + self.plan.between(time.time() + soonest))
             now = await self._moment(operator)
             used = Used(before, now)
             if (
