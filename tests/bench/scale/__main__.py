@@ -69,7 +69,7 @@ def _options(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument("--scrape", type=seconds, default=SCRAPE, help="between two scrapes of Prometheus")
     parser.add_argument("--spoilt", type=int, default=5, help="canaries that get ten times the errors; 0: none")
     parser.add_argument(
-        "--begun", type=int, default=Plan.begun, help="experiments that begin by themselves; more are copies of one"
+        "--begun", type=int, default=Plan().begun, help="experiments that begin by themselves; more are copies of one"
     )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the numbers here")
     parser.add_argument("--picture", type=Path, metavar="FILE", help="draw them over N here (.png or .svg)")
