@@ -11,7 +11,7 @@ from serin.kube.client import Kube
 from serin.kube.errors import Conflict, NotFound
 from serin.traffic.httproute import router
 from tests.integration.routed import APPS, GATEWAY, TOTAL, TRACE, Routed, backend, http_route, routed
-from tests.integration.shapes import deployment, make_ready, service
+from tests.integration.shapes import deployment, make_ready, service, until
 
 pytestmark = pytest.mark.usefixtures("route_kinds")
 
@@ -316,6 +316,12 @@ def test_a_dead_canary_does_not_hold_up_the_way_back(kube: Kube, namespace: str)
     for pod in kube.list("v1", "pods", namespace, label_selector="serin.dev/variant=canary"):
         with contextlib.suppress(NotFound):  # one that went in the meantime
             kube.delete("v1", "pods", namespace, pod["metadata"]["name"])
+
+    def ready() -> int:
+        found: int = kube.get(APPS, "deployments", namespace, "shop-next")["status"].get("readyReplicas", 0)
+        return found
+
+    until("the Deployment knows that none of the canary's pods is ready", lambda: not ready())
     make_ready(kube, namespace, "shop")
     shop.restore()
     assert shop.weights() == TRACE
