@@ -43,15 +43,17 @@ def route_not_followed(case: Case) -> Finding | None:
         if service.route.trouble:
             text = f"{service.name}: {service.route.trouble}"
             counts = case.status.step is not None and case.status.step.done
+            rolls = "Guardrails still roll back" if counts else "Nothing is counted"
             reaches = look = ""
             if found := service.route.unfollowed:
                 reaches = (
                     f", and a rollback {'reaches nobody' if service.route.behind else 'may not reach everybody'} yet"
                 )
+                rolls += " and change the route, which users have when its controller follows" if counts else ""
                 look = f". To see what the controller says (Status): {described(case, found)}"
             more = (
                 f"Held {where(case)} until that has changed, without limit: which split users have is not sure"
-                f"{reaches}. {'Guardrails still roll back' if counts else 'Nothing is counted'}{look}; {way_back(case)}"
+                f"{reaches}. {rolls}{look}; {way_back(case)}"
             )
             return Finding("RouteNotFollowed", f"{wording.sentence(text)} {more}", brief=text)
     return None

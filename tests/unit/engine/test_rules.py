@@ -300,6 +300,13 @@ TELLS: list[tuple[Rule, Callable[[Case], Case], str]] = [
     ),
     (
         holds.route_not_followed,
+        lambda case: _status(step=Step(number=1, action="Shift", started_at="", done=True))(
+            _last_service(route=_LATE)(case)
+        ),
+        "Guardrails still roll back and change the route, which users have when its controller follows. To see what",
+    ),
+    (
+        holds.route_not_followed,
         _last_service(route=dataclasses.replace(_LATE, behind=False)),
         "and a rollback may not reach everybody yet. Nothing is counted. To see what",
     ),
