@@ -102,7 +102,8 @@ async def _status(observer: Observer, obj: dict[str, Any], status: Status, now: 
     where = obj["metadata"]["namespace"]
     spec: Spec = parse_spec(obj["spec"])
     interval, shifted = slot_of(obj, spec)
-    last = math.floor((now - interval / 2 - shifted) / interval) * interval + shifted
+    # A minute ahead, as at the beginning of a stage: until all are made and the operator runs, that long has passed.
+    last = math.floor((now + 2 * interval - shifted) / interval) * interval + shifted
     services = []
     for each in status.services:
         control = observer.store.deployments.get(Key(where, each.control))
