@@ -74,7 +74,7 @@ def main() -> int:
     """Runs the operator until it is told to stop; the exit code."""
     _configure_logs()
     # An answer is tens of thousands of objects, and hardly any of them is in a cycle: as it is set by default, the
-    # collector walks through all that thousands of experiments have in memory twice a minute.
+    # collector walks through all that thousands of experiments have in memory several times a minute.
     gc.freeze()
     gc.set_threshold(_YOUNG)
     return uvloop.run(_run(Settings.read()))

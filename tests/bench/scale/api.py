@@ -67,12 +67,11 @@ class Api:
             return await answer.text()
 
     async def pages(self, where: str) -> AsyncIterator[dict[str, Any]]:
-        """Every object of a list."""
+        """A list, page by page."""
         token = ""
         while True:
             page = await self.get(f"{where}?limit=500" + (f"&continue={token}" if token else ""))
-            for obj in page["items"]:
-                yield obj
+            yield page
             token = page["metadata"].get("continue", "")
             if not token:
                 break
@@ -82,15 +81,10 @@ class Api:
         version = ""
         while True:
             if not version:
-                token = ""
-                while True:
-                    page = await self.get(f"{where}?limit=500" + (f"&continue={token}" if token else ""))
+                async for page in self.pages(where):
                     for obj in page["items"]:
                         yield obj
-                    token = page["metadata"].get("continue", "")
-                    if not token:
-                        break
-                version = page["metadata"]["resourceVersion"]
+                    version = page["metadata"]["resourceVersion"]
             query = f"{where}?watch=1&allowWatchBookmarks=true&timeoutSeconds=300&resourceVersion={version}"
             try:
                 async with self._session.get(query, timeout=_LONG) as answer:

@@ -82,8 +82,9 @@ class Copies:
             (store.deployments, path(APPS, "deployments", None)),
             (store.experiments, path(API_VERSION, PLURAL, None)),
         ):
-            async for obj in self._api.pages(where):
-                objects.put(obj)
+            async for page in self._api.pages(where):
+                for obj in page["items"]:
+                    objects.put(obj)
 
     def _renamed(self, status: dict[str, Any], number: int) -> Status:
         """The model's status with the names of another experiment."""
