@@ -3,16 +3,17 @@
 docs/reference.md lists them; it is made from here.
 """
 
+import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import msgspec
 from prometheus_client import Counter, Gauge, Histogram
 
 from serin.api.status import Status
-from serin.controller.store import Store
+from serin.controller.store import Kept, Key, Store
 from serin.engine.decision import Decision
 from serin.engine.observation import LookResult, Unmeasured
 
@@ -88,6 +89,7 @@ class Metrics:
             "Duration of queries to Prometheus, without waiting for a turn.",
             buckets=_QUICK,
         )
+        self._counted: dict[Key, tuple[Kept, _Said]] = {}
 
     def called(self, verb: str, resource: str, status: int, seconds: float) -> None:
         """One call to the API server."""
@@ -133,23 +135,37 @@ class Metrics:
             self.parts.labels(name).observe(seconds)
 
     def count(self, store: Store) -> None:
-        """What the store holds, at a scrape."""
-        self.experiments.clear()
-        self.info.clear()
-        stalled = 0
-        for experiment in store.experiments.each(_Experiment):
-            meta, status = experiment.metadata, experiment.status
-            self.experiments.labels(status.phase).inc()
-            stalled += any(each.type == "Stalled" and each.status == "True" for each in status.conditions)
-            if not status.ended_at:
-                labels = meta.namespace, meta.name, status.phase, status.reason, status.verdict
-                self.info.labels(*labels).set(1)
-        self.stalled.set(stalled)
+        """What the store holds, at a scrape. Of thousands of experiments only those are read that have changed."""
+        now = store.experiments.versions()
+        for key in self._counted.keys() - now.keys():
+            self._say(self._counted.pop(key)[1], -1)
+        for key, kept in now.items():
+            known = self._counted.get(key)
+            if known is not None and known[0] is kept:
+                continue
+            said = _said(key, kept)
+            if known is not None and known[1] != said:
+                self._say(known[1], -1)
+            if known is None or known[1] != said:
+                self._say(said, 1)
+            self._counted[key] = kept, said
+
+    def _say(self, said: "_Said", by: int) -> None:
+        self.experiments.labels(said.phase).inc(by)
+        self.stalled.inc(by * said.stalled)
+        if said.info and by > 0:
+            self.info.labels(*said.info).set(1)
+        elif said.info:
+            self.info.remove(*said.info)
 
 
-class _Meta(msgspec.Struct, frozen=True):
-    namespace: str
-    name: str
+class _Said(NamedTuple):
+    """What the metrics say of one experiment."""
+
+    phase: str
+    stalled: bool
+    info: tuple[str, ...]
+    """Values of the labels of serin_experiment_info; none when it has ended."""
 
 
 class _Condition(msgspec.Struct, frozen=True):
@@ -166,10 +182,17 @@ class _Status(msgspec.Struct, frozen=True, rename="camel"):
 
 
 class _Experiment(msgspec.Struct, frozen=True):
-    """What a scrape says of an experiment: of thousands, no more is read."""
+    """What is read of an experiment."""
 
-    metadata: _Meta
     status: _Status = _Status()
+
+
+def _said(key: Key, kept: Kept) -> _Said:
+    status = msgspec.json.decode(kept.text, type=_Experiment).status
+    stalled = any(each.type == "Stalled" and each.status == "True" for each in status.conditions)
+    # Thousands of experiments have some ten of these words.
+    phase, reason, verdict = map(sys.intern, (status.phase, status.reason, status.verdict))
+    return _Said(phase, stalled, () if status.ended_at else (*key, phase, reason, verdict))
 
 
 METRICS = Metrics()

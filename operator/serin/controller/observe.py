@@ -220,7 +220,8 @@ class Observer:
         return (Problem("CRDOutdated", text),)
 
     async def _looks(self, obj: dict[str, Any], spec: Spec, status: Status, now: float) -> tuple[LookResult, ...]:
-        if run.position(status) not in _COUNTS or not status.counted_until:
+        # An abort needs no measurement, and must not wait for a Prometheus that does not answer.
+        if run.position(status) not in _COUNTS or not status.counted_until or spec.abort:
             return ()
         names = [service.name for service in spec.services]
         if (lost := set_back(unix(status.counted_until), now, spec.analysis.interval.seconds, names)) is not None:

@@ -47,6 +47,10 @@ _SELDOM: Final = 1800.0
 _WHOLE: Final = 0.5
 """Seconds by which the ends of two looks may miss the interval: statuses keep whole seconds."""
 _COUNTS: Final = frozenset({Phase.PROGRESSING, Phase.PROMOTING, Phase.BAKING})
+_BEGINS: Final = frozenset({Phase.PENDING, Phase.PREPARING})
+_BEGIN_AT_ONCE: Final = 16
+"""Turns on the way into a first stage: each asks Prometheus some ten times, and who is in a stage asks there too."""
+_BEGIN_AGAIN: Final = 2.0
 
 _log = structlog.get_logger("serin.reconcile")
 
@@ -79,6 +83,8 @@ class Reconciler:
     _last_look: dict[Key, tuple[float, float]] = field(default_factory=dict)
     """(end, when it was counted) of each experiment's last look, in Unix time."""
     _together: Together = field(default_factory=Together)
+    _beginning: int = 0
+    """Turns under way of experiments that are on their way into their first stage."""
     _fed: dict[Key, Fed] = field(default_factory=dict)
     """The next look of each experiment, fed beforehand, until it is counted."""
 
@@ -90,9 +96,21 @@ class Reconciler:
             return None
         if not self.lease.held():
             return 1.0
-        begun, now = time.monotonic(), time.time()
         asked = self._spec(key, obj)
         status = self._status(key, obj)
+        if run.position(status) not in _BEGINS or "deletionTimestamp" in obj["metadata"]:
+            return await self._turn(key, obj, asked, status)
+        if self._beginning >= _BEGIN_AT_ONCE:
+            return jittered(_BEGIN_AGAIN)
+        self._beginning += 1
+        try:
+            return await self._turn(key, obj, asked, status)
+        finally:
+            self._beginning -= 1
+
+    async def _turn(self, key: Key, obj: dict[str, Any], asked: Spec | InvalidSpecError, status: Status) -> float:
+        """Observe, decide, intend, act, report."""
+        begun, now = time.monotonic(), time.time()
         spec = in_force(asked, status, finalizer=_has_finalizer(obj))
         readable = asked if isinstance(asked, Spec) else None
         measurable = readable if spec is asked else None

@@ -6,14 +6,12 @@ there are. An older event never replaces the result of a newer write.
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, Final, NamedTuple, TypeVar
+from typing import Any, Final, NamedTuple
 
 import msgspec
 
 from serin.api.names import FINALIZER
 from serin.api.spec import Service, canary_name
-
-_T = TypeVar("_T")
 
 _REPEATS: Final = frozenset({"managedFields", "kubectl.kubernetes.io/last-applied-configuration"})
 """They repeat the object, and nothing is decided on them."""
@@ -95,10 +93,9 @@ class Objects:
         """The uid of each object."""
         return {key: each.uid for key, each in self._objects.items()}
 
-    def each(self, kind: type[_T]) -> Iterator[_T]:
-        """All objects, of each the fields that `kind` has."""
-        read = msgspec.json.Decoder(kind)
-        return (read.decode(each.text) for each in list(self._objects.values()))
+    def versions(self) -> dict[Key, Kept]:
+        """All objects, unread, as they are now; a version of an object is the same one until it changes."""
+        return dict(self._objects)
 
     def __iter__(self) -> Iterator[dict[str, Any]]:
         return (each.read() for each in list(self._objects.values()))

@@ -5,12 +5,13 @@ all; who comes at the same time or later gets the same answer.
 """
 
 import asyncio
+import math
 import time
 from collections import OrderedDict, defaultdict
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import nullcontext
 from dataclasses import dataclass
+from functools import partial
 from itertools import chain
 from typing import Final
 
@@ -24,21 +25,19 @@ from serin.metrics.client import Client, QueryObserver
 from serin.metrics.credentials import Access, access
 from serin.metrics.history import read_history
 from serin.metrics.keeper import KEPT_SECONDS, ReadSecret
+from serin.metrics.pace import MOST, Pace
 from serin.metrics.rows import BEFORE, ENDED, REQUESTS, Answer, Target, series_of, service_counts, values_of
 
 __all__ = ["MetricsSource", "Target"]
 
 _KEPT: Final = 1024
 _KEPT_SECONDS: Final = 20.0
-_ROWS: Final = 100_000
-"""Elements of a result that one query may have, by estimate."""
+"""From when an answer is there: after a restart many look by turns."""
 _FIRST_ROWS: Final = 140
 """Elements for one target until an answer has told: both variants with a large histogram."""
 
 _LARGE: Final = 50
 """Targets from which on an answer takes megabytes while it is read."""
-_LARGE_AT_ONCE: Final = 2
-"""Of such queries to one server: after a restart there are many, and together they take what nobody needs later."""
 
 _FORGET: Final = 0.9
 """Of the estimate, at each answer: one large histogram that is gone does not make small queries for ever."""
@@ -54,7 +53,11 @@ class _Shared:
     targets: frozenset[Target]
     answers: _Counts
     task: asyncio.Task[None]
-    since: float
+    since: float = math.inf
+    """When it was answered, in monotonic seconds."""
+
+    def answered(self, _: "asyncio.Task[None]") -> None:
+        self.since = time.monotonic()
 
 
 class MetricsSource:
@@ -79,7 +82,7 @@ class MetricsSource:
         self._client = Client(executor, timeout, on_query, read_secret, kept)
         self._shared: OrderedDict[_Key, list[_Shared]] = OrderedDict()
         self._rows = float(_FIRST_ROWS)
-        self._large: defaultdict[Access, asyncio.Semaphore] = defaultdict(lambda: asyncio.Semaphore(_LARGE_AT_ONCE))
+        self._paces: defaultdict[Access, Pace] = defaultdict(lambda: Pace(timeout))
 
     async def look(
         self, target: Target, everyone: Iterable[Target], ends_at: float, seconds: float
@@ -130,8 +133,8 @@ class MetricsSource:
         old = time.monotonic() - _KEPT_SECONDS
         while self._shared:
             first, entries = next(iter(self._shared.items()))
-            done, since = entries[-1].task.done(), entries[-1].since
-            if not done or (since >= old and len(self._shared) <= _KEPT):
+            since = entries[-1].since
+            if math.isinf(since) or (since >= old and len(self._shared) <= _KEPT):
                 break
             del self._shared[first]
 
@@ -142,7 +145,8 @@ class MetricsSource:
         fits = {each for each in candidates if (each.access, each.metrics) == (allowed, metrics)} - asked
         answers: _Counts = {}
         task = asyncio.create_task(self._ask_all(fits, answers, ends_at, seconds))
-        shared = _Shared(frozenset(fits), answers, task, time.monotonic())
+        shared = _Shared(frozenset(fits), answers, task)
+        task.add_done_callback(shared.answered)
         self._shared.setdefault(key, []).append(shared)
         return shared
 
@@ -156,7 +160,7 @@ class MetricsSource:
 
     async def _ask_all(self, targets: Iterable[Target], answers: _Counts, ends_at: float, seconds: float) -> None:
         ordered = sorted(targets, key=lambda each: (each.namespace, each.service, sorted(each.canary_names)))
-        size = max(1, int(_ROWS // self._rows))
+        size = max(1, int((self._paces[ordered[0].access].rows if ordered else MOST) // self._rows))
         chunks = [ordered[begin : begin + size] for begin in range(0, len(ordered), size)]
         await asyncio.gather(*(self._ask(chunk, answers, ends_at, seconds) for chunk in chunks))
 
@@ -183,13 +187,13 @@ class MetricsSource:
     async def _fill(self, answer: Answer, targets: list[Target], text: str, ends_at: float) -> Unmeasured | None:
         """Takes in what Prometheus says, or says why there is nothing."""
         allowed = targets[0].access
-        async with self._large[allowed] if len(targets) > _LARGE else nullcontext():
-            rows = await self._client.query(allowed, text, ends_at)
-            if isinstance(rows, Unmeasured):
-                return rows
-            answer.take(targets[0].naming, rows)
-            self._rows = max(1.0, len(rows) / len(targets), self._rows * _FORGET)
-            return None
+        query = partial(self._client.query, allowed, text, ends_at)
+        rows = await (self._paces[allowed].ask(query) if len(targets) > _LARGE else query())
+        if isinstance(rows, Unmeasured):
+            return rows
+        answer.take(targets[0].naming, rows)
+        self._rows = max(1.0, len(rows) / len(targets), self._rows * _FORGET)
+        return None
 
     async def _ask_custom(self, targets: list[Target], answer: Answer, ends_at: float, seconds: float) -> None:
         """The users' own counters: one query for each selector, whoever shares it."""

@@ -77,9 +77,11 @@ class Bench:
         begun = time.monotonic()
         with self.place.operator() as again:
             self.say(f"{size:,} experiments: the operator starts among them")
-            await self._until(again, lambda at: at.total("serin_leader") == 1)
+            # Reading a page of metrics takes time that grows with N, of the operator and of this program.
+            every = max(0.5, size / 1000)
+            await self._until(again, lambda at: at.total("serin_leader") == 1, every)
             led = time.monotonic() - begun
-            await self._until(again, lambda at: at.total("serin_experiments_looked_at") >= new.stop)
+            await self._until(again, lambda at: at.total("serin_experiments_looked_at") >= new.stop, every)
             looked = time.monotonic() - begun
             await self._flowing(again, size)
             used = await self._watched(again, size)

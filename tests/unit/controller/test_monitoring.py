@@ -63,20 +63,33 @@ def test_every_alert_is_in_the_runbook() -> None:
 
 
 def test_scrape_counts_the_store() -> None:
-    """Experiments by phase, those that are stalled, and a line for each that has not ended."""
+    """Experiments by phase, those that are stalled, and a line for each that has not ended; then what has changed."""
     store = Store()
     stalled = {"type": "Stalled", "status": "True"}
+
+    def put(name: str, status: dict[str, Any], version: str = "1") -> None:
+        meta = {"namespace": "shop", "name": name, "uid": name, "resourceVersion": version}
+        store.experiments.put({"metadata": meta, "spec": {}, "status": status})
+
     for name, status in (
         ("a", {"phase": "Progressing", "reason": "StageRunning", "verdict": "Healthy"}),
         ("b", {"phase": "Pending", "reason": "DeploymentNotFound", "conditions": [stalled]}),
         ("c", {"phase": "Succeeded", "endedAt": "2026-01-01T00:00:00Z"}),
     ):
-        meta = {"namespace": "shop", "name": name, "uid": name, "resourceVersion": "1"}
-        store.experiments.put({"metadata": meta, "spec": {}, "status": status})
+        put(name, status)
     METRICS.count(store)
     labels = {"namespace": "shop", "name": "a", "phase": "Progressing", "reason": "StageRunning", "verdict": "Healthy"}
     assert REGISTRY.get_sample_value("serin_experiment_info", labels) == 1
     assert REGISTRY.get_sample_value("serin_experiments", {"phase": "Succeeded"}) == 1
     assert REGISTRY.get_sample_value("serin_experiments_stalled") == 1
-    METRICS.count(Store())
+    put("a", {"phase": "Progressing", "reason": "Warning", "verdict": "Warning"}, "2")
+    put("b", {"phase": "Pending", "reason": "DeploymentNotFound"}, "2")
+    METRICS.count(store)
     assert REGISTRY.get_sample_value("serin_experiment_info", labels) is None
+    warned = labels | {"reason": "Warning", "verdict": "Warning"}
+    assert REGISTRY.get_sample_value("serin_experiment_info", warned) == 1
+    assert REGISTRY.get_sample_value("serin_experiments_stalled") == 0
+    METRICS.count(Store())
+    assert REGISTRY.get_sample_value("serin_experiment_info", warned) is None
+    for phase in ("Progressing", "Pending", "Succeeded"):
+        assert REGISTRY.get_sample_value("serin_experiments", {"phase": phase}) == 0

@@ -1,0 +1,63 @@
+"""How much one Prometheus is asked at a time by queries whose answers take megabytes, and how large they may be.
+
+After a start with thousands of experiments there are many such queries. What is too much for a server shows as a query
+that is not answered in time: then they become smaller, and the server rests, as who sends does when packets are lost
+(additive increase, multiplicative decrease: Jacobson, Congestion Avoidance and Control, 1988).
+"""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from typing import Final
+
+from serin.engine.observation import MeasurementFailure, Unmeasured
+from serin.metrics.answers import Row
+
+MOST: Final = 100_000.0
+"""Elements of a result that one query may have at the most, by estimate."""
+LEAST: Final = 5_000.0
+"""And at the least: smaller queries would not be answered either, and there would be more of them."""
+_MORE: Final = 5_000.0
+_QUICK: Final = 0.25
+"""Of the timeout: who answers within that may be asked for more."""
+
+_Answer = list[Row] | Unmeasured
+
+
+class Pace:
+    """Of one server. Make it inside the event loop that uses it.
+
+    Args:
+        timeout: seconds that a query may take, and that the server is left alone when one took longer.
+
+    Attributes:
+        rows: elements of a result that the next query may have.
+    """
+
+    def __init__(self, timeout: float) -> None:
+        self.rows = MOST
+        self._timeout = timeout
+        self._turn = asyncio.Lock()
+        self._late: Unmeasured | None = None
+        self._rests_until = 0.0
+
+    async def ask(self, query: Callable[[], Awaitable[_Answer]]) -> _Answer:
+        """The answer of `query`, one after the other; while the server rests, that it took too long, without asking.
+
+        Those who waited for their turn while it failed need not wait for as long again: an outage then keeps a look for
+        two timeouts at the most, however many looks there are.
+        """
+        async with self._turn:
+            if self._late is not None and time.monotonic() < self._rests_until:
+                return self._late
+            begun = time.monotonic()
+            answer = await query()
+            ended = time.monotonic()
+            if not isinstance(answer, Unmeasured):
+                self._late = None
+                if ended - begun < _QUICK * self._timeout:
+                    self.rows = min(MOST, self.rows + _MORE)
+            elif answer.failure is MeasurementFailure.TIMEOUT:
+                self._late, self._rests_until = answer, ended + self._timeout
+                self.rows = max(LEAST, self.rows / 2)
+            return answer
