@@ -7,6 +7,8 @@ import pytest
 
 from serin.engine.observation import MeasurementFailure, Unmeasured
 from serin.metrics import queries
+from serin.metrics import source as source_module
+from serin.metrics.answers import Row
 from serin.metrics.source import MetricsSource, Target, look_query
 
 
@@ -29,8 +31,8 @@ def test_every_name_is_in_the_query() -> None:
     assert '=~"a|b|canary|control"' in text
 
 
-@pytest.mark.parametrize(("size", "most"), [(60, 2), (5, 8)])
-async def test_few_large_answers_are_read_at_once(monkeypatch: pytest.MonkeyPatch, size: int, most: int) -> None:
+@pytest.mark.parametrize(("size", "most"), [(60, 1), (5, 8)])
+async def test_large_answers_are_read_one_by_one(monkeypatch: pytest.MonkeyPatch, size: int, most: int) -> None:
     """After a restart many looks are made up for; small ones need no turn, and a failure gives its turn back."""
     names = frozenset({"control"}), frozenset({"canary"})
     everyone = [Target("ns", f"a{number}", *names) for number in range(size)]
@@ -50,3 +52,29 @@ async def test_few_large_answers_are_read_at_once(monkeypatch: pytest.MonkeyPatc
     source.close()
     assert [each.message for each in found if isinstance(each, Unmeasured)] == ["away"] * 8
     assert seen == most
+
+
+@pytest.mark.parametrize("failure", [None, MeasurementFailure.TIMEOUT])
+async def test_an_answer_is_kept_from_when_it_is_there(
+    monkeypatch: pytest.MonkeyPatch, failure: MeasurementFailure | None
+) -> None:
+    """After a start with thousands, many queries wait for their turn longer than an answer is kept."""
+    target = Target("ns", "a", frozenset({"control"}), frozenset({"canary"}))
+    source, asked, now = MetricsSource(), [], 1000.0
+    monkeypatch.setattr(source_module.time, "monotonic", lambda: now)
+
+    async def query(_: Any, __: str, at: float) -> list[Row] | Unmeasured:
+        nonlocal now
+        asked.append(at)
+        now += 60.0
+        return [] if failure is None else Unmeasured(failure, "late")
+
+    monkeypatch.setattr(source._client, "query", query)
+    await source.look(target, (), 30.0, 30.0)
+    await source.look(target, (), 60.0, 30.0)
+    await source.look(target, (), 60.0, 30.0)
+    assert asked == [30.0, 60.0] if failure is None else asked == [30.0, 60.0, 60.0]
+    now += 21.0
+    await source.look(target, (), 90.0, 30.0)
+    assert [key[2] for key in source._shared] == ([90.0] if failure is None else [])
+    source.close()
