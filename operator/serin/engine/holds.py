@@ -84,9 +84,14 @@ def _unmeasured(case: Case, why: str) -> Finding:
     text = (
         f"no measurement since {wording.clock(begun, case.now)}: {wording.sentence(why)}{_pods(case)} Until there is"
         f" one, however long that takes: no step and no rollback {where(case)}, the stage's clock stands, and"
-        f" guardrails show what was before. It goes on by itself; {way_back(case)}"
+        f" guardrails show what was before{_unguarded(case)}. It goes on by itself; {way_back(case)}"
     )
     return Finding("NoMeasurement", text, brief=f"no measurement {where(case)}: {why}")
+
+
+def _unguarded(case: Case) -> str:
+    """What it means for people, which "no rollback" leaves to the reader."""
+    return ", so nothing guards the canary's users meanwhile" if case.status.weight > 0 else ""
 
 
 def _pods(case: Case) -> str:

@@ -322,6 +322,16 @@ TELLS: list[tuple[Rule, Callable[[Case], Case], str]] = [
     ),
     (holds.no_measurement, _lost(MeasurementFailure.TIMEOUT), "no series of canary. Until there is one"),
     (holds.no_measurement, _lost(MeasurementFailure.TIMEOUT), "no step and no rollback at 50%"),
+    (
+        holds.no_measurement,
+        _lost(MeasurementFailure.TIMEOUT),
+        "guardrails show what was before, so nothing guards the canary's users meanwhile. It goes on by itself",
+    ),
+    (
+        holds.no_measurement,
+        lambda case: _status(weight=0)(_lost(MeasurementFailure.TIMEOUT)(case)),
+        "guardrails show what was before. It goes on by itself",
+    ),
     (holds.no_measurement, _lost(MeasurementFailure.TIMEOUT), "no measurement since 22:13:20 UTC: "),
     (
         holds.no_measurement,
