@@ -109,6 +109,23 @@ def count(series: str, seconds: float, by: Iterable[str], grouped: tuple[str, st
     return f"sum by ({_names(by)}) ({counted})"
 
 
+def sums(series: str, seconds: float, by: Iterable[str]) -> str:
+    """The last values of `series` in the last `seconds`, summed by labels."""
+    return f"sum by ({_names(by)}) (last_over_time({series}[{span(seconds)}]))"
+
+
+def steady(series: str, seconds: float, by: Iterable[str]) -> str:
+    """A row for each group of counters in which nothing but counting happened in the last `seconds`.
+
+    The same series have a sample in them and in as many seconds before, and none of them fell. Of these, the difference
+    of two `sums`, now and before, is what `count` gives.
+    """
+    names, length = _names(by), span(seconds)
+    end, begin = f"last_over_time({series}[{length}])", f"last_over_time({series}[{length}] offset {length})"
+    at_both = f"count by ({names}) ({end} >= {begin})"
+    return f"({at_both} == count by ({names}) ({end})) == count by ({names}) ({begin})"
+
+
 def present(series: str, seconds: float, by: Iterable[str], within: float = PRESENT_SECONDS) -> str:
     """How many series had a sample shortly before a look of `seconds` began (0: before now)."""
     offset = f" offset {span(seconds)}" if seconds else ""

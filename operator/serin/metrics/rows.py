@@ -22,6 +22,7 @@ from serin.metrics.presets import Naming, Sides, Values, naming
 REQUESTS: Final = "requests"
 BEFORE: Final = "before"
 ENDED: Final = "ended"
+STEADY: Final = "steady"
 """The parts of an answer that have a name; what has none are the buckets."""
 
 _TOLERANCE: Final = 1e-6
@@ -79,7 +80,12 @@ class Answer:
 
     problem: Unmeasured | None = None
     codes: dict[Values, dict[str, float]] = field(default_factory=lambda: defaultdict(dict))
-    buckets: dict[Values, dict[float, float]] = field(default_factory=lambda: defaultdict(dict))
+    sums: dict[Values, dict[float, float]] = field(default_factory=dict)
+    """By edge, the last values of the buckets in the look."""
+    steady: set[Values] = field(default_factory=set)
+    """Those whose buckets did nothing but count."""
+    buckets: dict[Values, dict[float, float]] = field(default_factory=dict)
+    """By edge, what was counted in the look."""
     before: set[Values] = field(default_factory=set)
     ended: set[Values] = field(default_factory=set)
     """Who was seen shortly before the end of a long look; the counts of a short one tell."""
@@ -89,25 +95,24 @@ class Answer:
     def take(self, names: Naming, rows: Iterable[Row]) -> None:
         """Sorts rows by their part and variant: tens of thousands of them, and every look waits for it."""
         keys, code = names.keys, names.code
-        edges: dict[str, float] = {}
+        buckets: list[Row] = []
         for row in rows:
             label = row.labels.get
-            variant, part = tuple([label(name, "") for name in keys]), label(queries.PART)
+            part = label(queries.PART)
             if part is None:
-                # Buckets, nearly all of the rows.
-                text = label(queries.LE, "")
-                edge = edges.get(text)
-                if edge is None:
-                    edge = edges[text] = edge_of(names, text)
-                found = self.buckets[variant]
-                # `1` and `1.0` are one edge, from pods of different client libraries.
-                found[edge] = found.get(edge, 0.0) + row.value
+                # Nearly all of the rows.
+                buckets.append(row)
+                continue
+            variant = tuple([label(name, "") for name in keys])
+            if part == STEADY:
+                self.steady.add(variant)
             elif part == REQUESTS:
                 self.codes[variant][label(code, "")] = row.value
             elif part == BEFORE:
                 self.before.add(variant)
             elif part == ENDED:
                 self.ended.add(variant)
+        self.sums = by_edge(names, buckets)
 
 
 class NotCountedError(Exception):
@@ -300,6 +305,22 @@ def _whole(target: Target, name: str, value: float) -> int:
         text = f"{target.service}: {name} counted {value:g}, which is no count: use a counter of events"
         raise NotCountedError(MeasurementFailure.NAN, text)
     return nearest
+
+
+def by_edge(names: Naming, rows: Iterable[Row]) -> dict[Values, dict[float, float]]:
+    """Rows of buckets by variant and edge in seconds."""
+    keys, edges = names.keys, dict[str, float]()
+    found: defaultdict[Values, dict[float, float]] = defaultdict(dict)
+    for row in rows:
+        label = row.labels.get
+        text = label(queries.LE, "")
+        edge = edges.get(text)
+        if edge is None:
+            edge = edges[text] = edge_of(names, text)
+        values = found[tuple([label(name, "") for name in keys])]
+        # `1` and `1.0` are one edge, from pods of different client libraries.
+        values[edge] = values.get(edge, 0.0) + row.value
+    return dict(found)
 
 
 def edge_of(names: Naming, text: str) -> float:

@@ -8,7 +8,7 @@ import asyncio
 import math
 import time
 from collections import OrderedDict, defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
@@ -26,7 +26,21 @@ from serin.metrics.credentials import Access, access
 from serin.metrics.history import read_history
 from serin.metrics.keeper import KEPT_SECONDS, ReadSecret
 from serin.metrics.pace import MOST, Pace
-from serin.metrics.rows import BEFORE, ENDED, REQUESTS, Answer, Target, series_of, service_counts, values_of
+from serin.metrics.presets import Values
+from serin.metrics.rows import (
+    BEFORE,
+    ENDED,
+    REQUESTS,
+    STEADY,
+    Answer,
+    NotCountedError,
+    Target,
+    by_edge,
+    series_of,
+    service_counts,
+    values_of,
+)
+from serin.metrics.sums import Sums
 
 __all__ = ["MetricsSource", "Target"]
 
@@ -82,6 +96,7 @@ class MetricsSource:
         self._client = Client(executor, timeout, on_query, read_secret, kept)
         self._shared: OrderedDict[_Key, list[_Shared]] = OrderedDict()
         self._rows = float(_FIRST_ROWS)
+        self._sums: defaultdict[tuple[Access, Metrics], Sums] = defaultdict(Sums)
         self._paces: defaultdict[Access, Pace] = defaultdict(lambda: Pace(timeout))
 
     async def look(
@@ -172,7 +187,9 @@ class MetricsSource:
         except ValueError as error:  # a label name that can't be in a query; all of them share it
             answer.problem = Unmeasured(MeasurementFailure.CLIENT_ERROR, f"metrics.labels: {error}")
         else:
-            answer.problem = await self._fill(answer, targets, text, ends_at)
+            answer.problem = await self._fill(answer, targets, text, ends_at) or await self._buckets(
+                answer, targets, ends_at, seconds
+            )
             refused = answer.problem is not None and answer.problem.failure is MeasurementFailure.CLIENT_ERROR
             if refused and len(targets) > 1:
                 half = len(targets) // 2
@@ -187,12 +204,49 @@ class MetricsSource:
     async def _fill(self, answer: Answer, targets: list[Target], text: str, ends_at: float) -> Unmeasured | None:
         """Takes in what Prometheus says, or says why there is nothing."""
         allowed = targets[0].access
-        query = partial(self._client.query, allowed, text, ends_at)
-        rows = await (self._paces[allowed].ask(query) if len(targets) > _LARGE else query())
+        rows = await self._paced(allowed, text, ends_at, len(targets))
         if isinstance(rows, Unmeasured):
             return rows
         answer.take(targets[0].naming, rows)
         self._rows = max(1.0, len(rows) / len(targets), self._rows * _FORGET)
+        return None
+
+    async def _paced(self, allowed: Access, text: str, at: float, targets: int) -> list[Row] | Unmeasured:
+        query = partial(self._client.query, allowed, text, at)
+        return await (self._paces[allowed].ask(query) if targets > _LARGE else query())
+
+    async def _buckets(
+        self, answer: Answer, targets: list[Target], ends_at: float, seconds: float
+    ) -> Unmeasured | None:
+        """What the buckets counted: from their sums where nothing else happened, else series by series."""
+        allowed, names, begins = targets[0].access, targets[0].naming, ends_at - seconds
+        sums = self._sums[allowed, targets[0].metrics]
+
+        async def ask(query: Callable[..., str], whose: set[Values], at: float) -> dict[Values, dict[float, float]]:
+            series = series_of(names, names.buckets, whose, *_edges(targets))
+            text = query(series, seconds, (*names.keys, queries.LE))
+            rows = await self._paced(allowed, text, at, min(len(whose), len(targets)))
+            if isinstance(rows, Unmeasured):
+                raise NotCountedError(rows.failure, rows.message)
+            # The matchers of many match more than those.
+            return {variant: found for variant, found in by_edge(names, rows).items() if variant in whose}
+
+        asked = {each for target in targets for each in (*target.control, *target.canary)} & answer.sums.keys()
+        steady = answer.steady & asked
+        try:
+            if unknown := {each for each in steady if not sums.knows(each, begins, seconds)}:
+                for variant, found in (await ask(queries.sums, unknown, begins)).items():
+                    sums.keep(variant, begins, seconds, found)
+            for variant in steady:
+                rise = sums.rise(variant, begins, seconds, answer.sums[variant])
+                if rise is not None:
+                    answer.buckets[variant] = rise
+            if others := asked - answer.buckets.keys():
+                answer.buckets |= await ask(queries.count, others, ends_at)
+        except NotCountedError as none:
+            return none.unmeasured
+        for variant in asked:
+            sums.keep(variant, ends_at, seconds, answer.sums[variant])
         return None
 
     async def _ask_custom(self, targets: list[Target], answer: Answer, ends_at: float, seconds: float) -> None:
@@ -219,7 +273,7 @@ class MetricsSource:
 
 
 def look_query(targets: Sequence[Target], seconds: float) -> str:
-    """Requests by code, request series before the look, buckets: one answer, whose rows say which of them they are.
+    """Requests by code, request series before the look, sums of buckets: one answer, whose rows say which they are.
 
     A look that is longer than what a query looks back asks also who was still there at its end.
 
@@ -229,13 +283,20 @@ def look_query(targets: Sequence[Target], seconds: float) -> str:
     names = targets[0].naming
     by, whose = names.keys, {each for target in targets for each in (*target.control, *target.canary)}
     requests = series_of(names, names.requests, whose)
-    edges = {names.in_units(edge) for each in targets for edge in each.edges}
-    wanted = (queries.edge_matcher(edges),) if all(each.edges for each in targets) else ()
-    buckets = series_of(names, names.buckets, whose, *wanted)
+    buckets = series_of(names, names.buckets, whose, *_edges(targets))
+    # One series of each histogram, which has all of its others with it.
+    counted = series_of(names, names.buckets, whose, queries.one_of(queries.LE, ["+Inf"]))
     parts = {
         REQUESTS: queries.count(requests, seconds, (*by, names.code)),
         BEFORE: queries.present(requests, seconds, by),
+        STEADY: queries.steady(counted, seconds, by),
     }
     if seconds > queries.PRESENT_SECONDS:
         parts[ENDED] = queries.present(requests, 0, by)
-    return queries.together(parts, queries.count(buckets, seconds, (*by, queries.LE)))
+    return queries.together(parts, queries.sums(buckets, seconds, (*by, queries.LE)))
+
+
+def _edges(targets: Sequence[Target]) -> tuple[str, ...]:
+    """The matcher of the edges that are wanted, where all say which."""
+    edges = {targets[0].naming.in_units(edge) for each in targets for edge in each.edges}
+    return (queries.edge_matcher(edges),) if all(each.edges for each in targets) else ()
