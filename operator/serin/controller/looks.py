@@ -18,7 +18,8 @@ _AHEAD: Final = 3.0
 """Seconds by which Prometheus is asked before a look is due, where there is so much time."""
 _STORED: Final = 10.0
 """Seconds after which what was scraped is stored: Prometheus's own limit for a scrape."""
-_MOST_LOOKS: Final = 6
+_MOST_LOOKS: Final = 2
+"""That are made up for at once: who is behind must be able to catch up, and a query of many looks is one query."""
 _LONGEST_LOOK: Final = 3600.0
 
 
@@ -60,7 +61,7 @@ def windows(counted_until: float, now: float, interval: float, shifted: float = 
     """(end, seconds) of the looks that can be counted now, oldest first.
 
     Counting begins anywhere: the first look is longer, until the next end of the experiment's slot. What was missed is
-    made up for; the oldest looks of a long gap are merged, for merging is safe and a few queries are enough.
+    made up for; all but the last are merged, for merging is safe.
     """
     last = math.floor((now - interval / 2 - shifted) / interval) * interval + shifted
     count = int(round((last - counted_until) / interval, 6))

@@ -251,11 +251,16 @@ class Reconciler:
             )
             await self._call(emit, self.kube, obj, note, self.identity)
 
-    def register(self, obj: dict[str, Any]) -> None:
-        """Notes what an experiment is measured by, before its first turn: they all come at once after a start."""
+    def register(self, obj: dict[str, Any]) -> float:
+        """Notes what an experiment is measured by, before its first turn: they all come at once after a start.
+
+        Returns the same number for those whose looks end at the same moments.
+        """
         spec, status = self._spec(key_of(obj), obj), parse_status(obj.get("status") or {})
-        if isinstance(spec, Spec) and in_force(spec, status, finalizer=_has_finalizer(obj)) is spec:
-            self._measure(key_of(obj), obj, spec, status)
+        if not isinstance(spec, Spec) or in_force(spec, status, finalizer=_has_finalizer(obj)) is not spec:
+            return 0.0
+        self._measure(key_of(obj), obj, spec, status)
+        return slot_of(obj, spec).offset
 
     def feed(self, looks: Mapping[Key, LookResult]) -> None:
         """Feeds looks that are about to be due to their tests: the larger part of each decision.

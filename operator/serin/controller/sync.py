@@ -33,14 +33,15 @@ class Sync:
         store: what is filled.
         scheduler: told about every experiment after a list.
         namespace: the only one that is watched; empty: all.
-        register: told about every experiment after the first list, before any of them is looked at.
+        register: told about every experiment after the first list, before any of them is looked at; it says whose looks
+            are asked for together.
     """
 
     kube: Kube
     store: Store
     scheduler: Scheduler
     namespace: str
-    register: Callable[[dict[str, Any]], None] = lambda _: None
+    register: Callable[[dict[str, Any]], float] = lambda _: 0.0
     done: bool = False
 
     async def once(self) -> None:
@@ -58,12 +59,13 @@ class Sync:
                 await asyncio.sleep(_RETRY)
                 continue
             break
+        slots: dict[Key, float] = {}
         if not self.done:
             self.done = True
-            for experiment in self.store.experiments:
-                self.register(experiment)
-        # Whoever has not changed is not looked at: a thousand looks at once would make all others late.
-        for key in concerned:
+            slots = {key_of(experiment): self.register(experiment) for experiment in self.store.experiments}
+        # Whoever has not changed is not looked at: a thousand looks at once would make all others late. After a start
+        # those who share queries come together, while the answers are kept.
+        for key in sorted(concerned, key=lambda each: slots.get(each, 0.0)):
             self.scheduler.wake(key)
 
     async def forever(self) -> None:

@@ -45,8 +45,8 @@ from serin.metrics.sums import Sums
 __all__ = ["MetricsSource", "Target"]
 
 _KEPT: Final = 1024
-_KEPT_SECONDS: Final = 20.0
-"""From when an answer is there: after a restart many look by turns."""
+_KEPT_SECONDS: Final = 60.0
+"""From when an answer is there: after a restart with thousands of experiments they look by turns."""
 _FIRST_ROWS: Final = 140
 """Elements for one target until an answer has told: both variants with a large histogram."""
 

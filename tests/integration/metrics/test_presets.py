@@ -155,6 +155,8 @@ async def test_three_vendors_three_queries(source: MetricsSource, past: tuple[st
     guardrail = CustomGuardrail(name="checkout", good='checkout_total{result="ok"}', total="checkout_total")
     names = ["Istio", "Nginx"]
     everyone = [target(past, Metrics(preset=name), edges=(edge,)) for name in names for edge in (0.1, 0.25)]  # type: ignore[arg-type]
+    for one in everyone:
+        await source.look(one, everyone, past[1] - LOOK, LOOK)
     before = queries_of(past[0])
     for one in everyone:
         assert isinstance(await source.look(one, everyone, past[1], LOOK), ServiceCounts)

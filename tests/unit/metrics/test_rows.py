@@ -130,7 +130,7 @@ def test_rows_of_one_edge_in_two_forms_are_added() -> None:
     made = Answer()
     labels = {"namespace": "ns", "service": "web", "variant": "control"}
     made.take(target().naming, [Row({**labels, "le": le}, (0.0, "2")) for le in ("1", "1.0")])
-    assert made.buckets[CONTROL] == {1.0: 4.0}
+    assert made.sums[CONTROL] == {1.0: 4.0}
 
 
 def test_custom_counts() -> None:

@@ -17,15 +17,16 @@ def test_edges_are_asked_for_only_when_all_say_which() -> None:
     names = frozenset({"control"}), frozenset({"canary"})
     some = [Target("ns", "a", *names, edges=(0.15,)), Target("ns", "b", *names, edges=(0.2,))]
     assert queries.edge_matcher({0.15, 0.2}) in look_query(some, 30)
-    assert "le=~" not in look_query([*some, Target("ns", "c", *names)], 30)
+    every = look_query([*some, Target("ns", "c", *names)], 30)
+    assert every.count("le=~") == every.count('le=~"\\\\+Inf"') == 4, "but for the part that says who did nothing else"
 
 
 def test_every_name_is_in_the_query() -> None:
-    """Namespace, service, role and Deployment of each target; and the three parts of an answer."""
+    """Namespace, service, role and Deployment of each target; and the parts of an answer."""
     some = [Target(f"ns-{each}", each, frozenset({"control", each}), frozenset({"canary"})) for each in "ab"]
     text = look_query(some, 30)
-    assert all(f'"{part}"' in text for part in ("requests", "before"))
-    assert text.count("label_replace") == 2, "the buckets, nearly all of the rows, are not given a name"
+    assert all(f'"{part}"' in text for part in ("requests", "before", "steady"))
+    assert text.count("label_replace") == 3, "the buckets, nearly all of the rows, are not given a name"
     assert text.rindex(", le)") > text.rindex("label_replace"), "they come last"
     assert '=~"ns-a|ns-b"' in text
     assert '=~"a|b|canary|control"' in text
