@@ -18,8 +18,10 @@ _AHEAD: Final = 3.0
 """Seconds by which Prometheus is asked before a look is due, where there is so much time."""
 _STORED: Final = 10.0
 """Seconds after which what was scraped is stored: Prometheus's own limit for a scrape."""
-_MOST_LOOKS: Final = 2
-"""That are made up for at once: who is behind must be able to catch up, and a query of many looks is one query."""
+_MOST_LOOKS: Final = 6
+_MANY: Final = 2000
+_MOST_LOOKS_OF_MANY: Final = 1
+"""Thousands of experiments that are behind must be able to catch up while further looks become due."""
 _LONGEST_LOOK: Final = 3600.0
 
 
@@ -57,18 +59,21 @@ def ahead(interval: float) -> float:
     return max(0.0, min(_AHEAD, interval / 2 - _STORED))
 
 
-def windows(counted_until: float, now: float, interval: float, shifted: float = 0.0) -> list[tuple[float, float]]:
+def windows(
+    counted_until: float, now: float, interval: float, shifted: float = 0.0, experiments: int = 1
+) -> list[tuple[float, float]]:
     """(end, seconds) of the looks that can be counted now, oldest first.
 
     Counting begins anywhere: the first look is longer, until the next end of the experiment's slot. What was missed is
-    made up for; all but the last are merged, for merging is safe.
+    made up for; the oldest looks of a long gap are merged, for merging is safe and a few queries are enough. How many
+    are left single depends on how many `experiments` there are.
     """
     last = math.floor((now - interval / 2 - shifted) / interval) * interval + shifted
     count = int(round((last - counted_until) / interval, 6))
     if count <= 0:
         return []
     ends = [last - (count - 1 - index) * interval for index in range(count)]
-    kept = ends[-_MOST_LOOKS:]
+    kept = ends[-(_MOST_LOOKS if experiments < _MANY else _MOST_LOOKS_OF_MANY) :]
     oldest = kept[0] - counted_until
     # Of what is older than an hour the last hour is left.
     most = max(interval, math.floor(_LONGEST_LOOK / interval) * interval)

@@ -228,7 +228,7 @@ class Observer:
             return (lost,)
         found = []
         slot = slot_of(obj, spec)
-        for ends_at, seconds in windows(unix(status.counted_until), now, *slot):
+        for ends_at, seconds in windows(unix(status.counted_until), now, *slot, len(self.store.experiments)):
             targets = {service.name: self.targets.of(obj, spec, service, status) for service in spec.services}
             asked = (
                 self.source.look(each, self.measured.who(slot, ends_at, seconds), ends_at, seconds)

@@ -115,7 +115,7 @@ def sums(series: str, seconds: float, by: Iterable[str]) -> str:
 
 
 def steady(series: str, seconds: float, by: Iterable[str]) -> str:
-    """A row for each group of counters in which nothing but counting happened in the last `seconds`.
+    """For each group of counters in which nothing but counting happened in the last `seconds`, how many there are.
 
     The same series have a sample in them and in as many seconds before, and none of them fell. Of these, the difference
     of two `sums`, now and before, is what `count` gives.

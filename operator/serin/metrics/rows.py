@@ -82,8 +82,8 @@ class Answer:
     codes: dict[Values, dict[str, float]] = field(default_factory=lambda: defaultdict(dict))
     sums: dict[Values, dict[float, float]] = field(default_factory=dict)
     """By edge, the last values of the buckets in the look."""
-    steady: set[Values] = field(default_factory=set)
-    """Those whose buckets did nothing but count."""
+    steady: dict[Values, float] = field(default_factory=dict)
+    """Those whose buckets did nothing but count: how many histograms they are."""
     buckets: dict[Values, dict[float, float]] = field(default_factory=dict)
     """By edge, what was counted in the look."""
     before: set[Values] = field(default_factory=set)
@@ -105,7 +105,7 @@ class Answer:
                 continue
             variant = tuple([label(name, "") for name in keys])
             if part == STEADY:
-                self.steady.add(variant)
+                self.steady[variant] = row.value
             elif part == REQUESTS:
                 self.codes[variant][label(code, "")] = row.value
             elif part == BEFORE:

@@ -232,13 +232,13 @@ class MetricsSource:
             return {variant: found for variant, found in by_edge(names, rows).items() if variant in whose}
 
         asked = {each for target in targets for each in (*target.control, *target.canary)} & answer.sums.keys()
-        steady = answer.steady & asked
+        steady = {each: series for each, series in answer.steady.items() if each in asked}
         try:
-            if unknown := {each for each in steady if not sums.knows(each, begins, seconds)}:
+            if unknown := {each for each, series in steady.items() if not sums.knows(each, begins, seconds, series)}:
                 for variant, found in (await ask(queries.sums, unknown, begins)).items():
                     sums.keep(variant, begins, seconds, found)
-            for variant in steady:
-                rise = sums.rise(variant, begins, seconds, answer.sums[variant])
+            for variant, series in steady.items():
+                rise = sums.rise(variant, begins, seconds, answer.sums[variant], series)
                 if rise is not None:
                     answer.buckets[variant] = rise
             if others := asked - answer.buckets.keys():
@@ -246,7 +246,7 @@ class MetricsSource:
         except NotCountedError as none:
             return none.unmeasured
         for variant in asked:
-            sums.keep(variant, ends_at, seconds, answer.sums[variant])
+            sums.keep(variant, ends_at, seconds, answer.sums[variant], steady.get(variant, math.nan))
         return None
 
     async def _ask_custom(self, targets: list[Target], answer: Answer, ends_at: float, seconds: float) -> None:

@@ -53,23 +53,25 @@ class Variant:
                     fast = chance.randrange(0, 4)
                     for edge in range(index, len(EDGES)):
                         counts[edge] += fast
-            if chance.random() >= EVENTFUL:
-                continue
-            what = chance.choice(["restart", "gone", "replaced", "away", "more", "path"])
-            if what == "restart":
-                # Some have counted more than before the next scrape comes.
-                pod.paths = {"/": sorted(chance.randrange(0, chance.choice([3, 400])) for _ in EDGES)}
-            elif what == "gone" and len(self.pods) > 1:
-                self.pods.remove(pod)
-            elif what == "replaced":
-                self.pods.remove(pod)
+            if chance.random() < EVENTFUL:
+                self.happen(chance.choice(["restart", "gone", "replaced", "away", "more", "path"]), pod)
+
+    def happen(self, what: str, pod: Pod) -> None:
+        """Let something happen to a pod that is not counting."""
+        if what == "restart":
+            # Some have counted more than before the next scrape comes.
+            most = self.chance.choice([3, 400])
+            pod.paths = {"/": sorted(self.chance.randrange(0, most) for _ in EDGES)}
+        elif what == "away":
+            pod.away = self.chance.randrange(1, 12)
+        elif what == "path":
+            pod.paths[f"/{len(pod.paths)}"] = [0] * len(EDGES)
+        elif what == "more":
+            self.more()
+        elif what == "replaced" or len(self.pods) > 1:
+            self.pods.remove(pod)
+            if what == "replaced":
                 self.more()
-            elif what == "away":
-                pod.away = chance.randrange(1, 12)
-            elif what == "more":
-                self.more()
-            else:
-                pod.paths[f"/{len(pod.paths)}"] = [0] * len(EDGES)
 
     def more(self) -> None:
         """One pod more, with a name that nobody had."""
@@ -94,7 +96,7 @@ class Variant:
 @pytest.fixture(scope="module")
 def lives(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, int]]:
     """The address of Prometheus, and the end of the first look."""
-    chance = random.Random(7)  # noqa: S311 - pods' lives, no secret
+    chance = random.Random(7)
     variants = [Variant(f"s{number}", name, chance) for number in range(SERVICES) for name in ("control", "canary")]
     lines: list[str] = []
     end = int(time.time()) // 60 * 60 - 120

@@ -80,6 +80,13 @@ def test_long_gap_is_one_longer_look_and_the_rest_single() -> None:
     assert found[1:] == [(780.0 + 30 * index, 30.0) for index in range(5)]
 
 
+def test_thousands_catch_up_by_one_look() -> None:
+    """Six at a time for each of five thousand would take longer than six more take to become due."""
+    assert windows(0.0, 915.0, 30.0, experiments=5000) == [(900.0, 900.0)]
+    assert windows(0.0, 75.0, 30.0, experiments=5000) == [(60.0, 60.0)]
+    assert windows(0.0, 45.0, 30.0, experiments=5000) == [(30.0, 30.0)]
+
+
 def test_looks_longer_than_an_hour_are_not_cut() -> None:
     """An interval of three hours has looks of three hours."""
     assert windows(0.0, 16_200.0, 10_800.0) == [(10_800.0, 10_800.0)]

@@ -59,7 +59,12 @@ async def test_a_list_wakes_those_that_it_has_news_of() -> None:
     kube.objects["deployments"] = [_object("one-old", 1), _object("two-old", 1)]
     kube.objects["canaryexperiments"] = [_experiment(name) for name in ("one", "two", "three", "four")]
     known: list[str] = []
-    sync = Sync(kube, store, wakes, "", lambda obj: known.append(obj["metadata"]["name"]))  # type: ignore[arg-type]
+
+    def register(obj: dict[str, Any]) -> float:
+        known.append(obj["metadata"]["name"])
+        return 0.0
+
+    sync = Sync(kube, store, wakes, "", register)  # type: ignore[arg-type]
     await sync.once()
     assert wakes.taken() == sorted(known) == ["four", "one", "three", "two"]
     await sync.once()
@@ -69,6 +74,21 @@ async def test_a_list_wakes_those_that_it_has_news_of() -> None:
     await sync.once()
     assert wakes.taken() == ["one", "three", "two"]
     assert len(known) == 4
+
+
+async def test_those_of_a_slot_come_together_after_a_start() -> None:
+    """Their queries are shared, and an answer is not kept for ever."""
+    kube, store = Lists(), Store()
+    kube.objects["canaryexperiments"] = [_experiment(f"e{number}") for number in range(9)]
+    order: list[str] = []
+
+    class Ordered:
+        def wake(self, key: Key) -> None:
+            order.append(key.name)
+
+    sync = Sync(kube, store, Ordered(), "", lambda obj: int(obj["metadata"]["name"][1:]) % 3 * 6.0)  # type: ignore[arg-type]
+    await sync.once()
+    assert [int(name[1:]) % 3 for name in order] == [0, 0, 0, 1, 1, 1, 2, 2, 2]
 
 
 async def test_news_survive_an_outage_in_the_middle(monkeypatch: Any) -> None:

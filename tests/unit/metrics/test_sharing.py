@@ -67,7 +67,7 @@ async def test_an_answer_is_kept_from_when_it_is_there(
     async def query(_: Any, __: str, at: float) -> list[Row] | Unmeasured:
         nonlocal now
         asked.append(at)
-        now += 60.0
+        now += 100.0
         return [] if failure is None else Unmeasured(failure, "late")
 
     monkeypatch.setattr(source._client, "query", query)
@@ -75,7 +75,7 @@ async def test_an_answer_is_kept_from_when_it_is_there(
     await source.look(target, (), 60.0, 30.0)
     await source.look(target, (), 60.0, 30.0)
     assert asked == [30.0, 60.0] if failure is None else asked == [30.0, 60.0, 60.0]
-    now += 21.0
+    now += 61.0
     await source.look(target, (), 90.0, 30.0)
     assert [key[2] for key in source._shared] == ([90.0] if failure is None else [])
     source.close()
