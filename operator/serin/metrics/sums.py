@@ -32,8 +32,8 @@ class _End:
 class Sums:
     """Of each variant that one server knows by the same names: the sums of its buckets at the end of its last look.
 
-    A sum is of the last value that each series has in a look. In a longer look there are the same series, or more: where
-    there are as many, the sum is that of both.
+    A sum is of the last value that each series has in a look. In a longer look there are the same series, or more:
+    where there are as many, the sum is that of both.
     """
 
     _ends: OrderedDict[Values, _End] = field(default_factory=OrderedDict)
@@ -43,7 +43,7 @@ class Sums:
     def keep(
         self, variant: Values, at: float, seconds: float, sums: Mapping[float, float], series: float = math.nan
     ) -> None:
-        """What was found for the `seconds` until the Unix time `at`; edges in seconds. NaN: nobody counted the series."""
+        """What was found for the `seconds` until the Unix time `at`; edges in seconds. Series: NaN when not counted."""
         edges = tuple(sorted(sums))
         edges = self._edges.setdefault(edges, edges)
         self._ends[variant] = _End(at, seconds, series, edges, array("d", [sums[edge] for edge in edges]))
