@@ -59,6 +59,11 @@ def ahead(interval: float) -> float:
     return max(0.0, min(_AHEAD, interval / 2 - _STORED))
 
 
+def singly(experiments: int) -> int:
+    """How many looks that were missed are made up for one by one, where there are so many experiments."""
+    return _MOST_LOOKS if experiments < _MANY else _MOST_LOOKS_OF_MANY
+
+
 def windows(
     counted_until: float, now: float, interval: float, shifted: float = 0.0, experiments: int = 1
 ) -> list[tuple[float, float]]:
@@ -73,7 +78,7 @@ def windows(
     if count <= 0:
         return []
     ends = [last - (count - 1 - index) * interval for index in range(count)]
-    kept = ends[-(_MOST_LOOKS if experiments < _MANY else _MOST_LOOKS_OF_MANY) :]
+    kept = ends[-singly(experiments) :]
     oldest = kept[0] - counted_until
     # Of what is older than an hour the last hour is left.
     most = max(interval, math.floor(_LONGEST_LOOK / interval) * interval)

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from serin.controller.looks import singly
 from serin.controller.store import Key
 from serin.metrics.source import Target
 
@@ -49,10 +50,11 @@ class Measured:
     def who(self, slot: Slot, ends_at: float, seconds: float) -> Iterator[Target]:
         """Whoever needs the look of `seconds` that ends at a Unix time.
 
-        A look of one interval is everybody's who has not been counted beyond its beginning; a longer one has the
-        length of those alone who stopped there.
+        A look of one interval is everybody's who has not been counted beyond its beginning, unless they make up for
+        what they missed by longer ones; a longer one has the length of those alone who stopped there.
         """
-        begins, usual = ends_at - seconds, seconds == slot.interval
+        begins = ends_at - seconds
+        usual = seconds == slot.interval and singly(len(self._entries)) > 1
         for key in self._slots.get(slot, ()):
             entry = self._entries[key]
             if entry.counted_until == begins or (usual and entry.counted_until < begins):

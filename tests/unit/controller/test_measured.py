@@ -39,6 +39,16 @@ def test_who_is_behind_needs_the_newer_looks_too() -> None:
     assert names(measured, ONE, 900.0, 300.0) == ["behind"]
 
 
+def test_of_thousands_nobody_is_asked_for_what_a_longer_look_will_have() -> None:
+    """Each would be in the query of everybody else, while all of them are behind."""
+    measured = Measured()
+    for number in range(3000):
+        put(measured, f"other-{number}", OTHER, 905.0)
+    put(measured, "current"), put(measured, "behind", until=600.0)
+    assert names(measured, ONE, 930.0, 30.0) == ["current"]
+    assert names(measured, ONE, 930.0, 330.0) == ["behind"]
+
+
 def test_what_is_asked_ahead_is_of_those_who_are_up_to_date() -> None:
     """Who is behind has older looks to count first, and who is ahead has counted it."""
     measured = Measured()
