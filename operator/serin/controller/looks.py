@@ -40,6 +40,11 @@ def next_end(now: float, interval: float, shifted: float = 0.0) -> float:
     return (math.floor((now - interval / 2 - shifted) / interval) + 1) * interval + shifted
 
 
+def following(counted_until: float, interval: float, shifted: float = 0.0) -> float:
+    """Unix time at which the look ends that follows what was counted until then; it has one interval at least."""
+    return math.ceil(round((counted_until + interval - shifted) / interval, 6)) * interval + shifted
+
+
 def due_look(now: float, interval: float, shifted: float = 0.0) -> float:
     """Seconds until the next look can be counted."""
     return next_end(now, interval, shifted) + interval / 2 - now

@@ -16,7 +16,7 @@ from serin.api.spec import InvalidSpecError, Spec, parse_spec
 from serin.api.status import Phase, Status, merge_patch, parse_status, status_to_json
 from serin.controller.act import Actor
 from serin.controller.instruments import METRICS
-from serin.controller.looks import due_look
+from serin.controller.looks import following, next_end
 from serin.controller.measured import Slot
 from serin.controller.memory import Memory, digest
 from serin.controller.observe import Observer, slot_of
@@ -132,7 +132,7 @@ class Reconciler:
         with METRICS.part("act"):
             await self._act(written, spec, decision)
         METRICS.reconciled(time.monotonic() - begun)
-        return self._next(written, decision, readable, now)
+        return self._next(written, decision, readable, now, counted=status.counted_until)
 
     def _looked(self, key: Key, spec: Spec | None, looks: tuple[LookResult, ...]) -> None:
         """Says how late the looks are, and how long after the last ones."""
@@ -290,15 +290,19 @@ class Reconciler:
         targets = tuple(self.observer.targets.of(obj, spec, service, status) for service in spec.services)
         self.observer.measured.put(key, slot_of(obj, spec), unix(status.counted_until), targets)
 
-    def _next(self, obj: dict[str, Any], decision: Decision, spec: Spec | None, now: float) -> float:
+    def _next(self, obj: dict[str, Any], decision: Decision, spec: Spec | None, now: float, counted: str) -> float:
+        """Seconds until the next turn; what was `counted` before this one, which began at `now`, tells what is next."""
         if decision.acts:
             return min(1.0, decision.wake_after)
         phase = run.position(decision.status)
         if spec is not None and phase in _COUNTS and decision.status.counted_until:
-            slot = slot_of(obj, spec)
+            slot, after = slot_of(obj, spec), time.time()
             if self.plan is not None:
-                self.plan(slot, time.time())
-            return min(due_look(now, *slot), decision.wake_after)
+                self.plan(slot, after)
+            # A look that became due during this turn is due at once; one that failed is asked again with the next.
+            moved = decision.status.counted_until != counted
+            ends_at = following(unix(decision.status.counted_until), *slot) if moved else next_end(now, *slot)
+            return max(0.0, min(ends_at + slot.interval / 2 - after, decision.wake_after))
         return jittered(decision.wake_after)
 
     def _forget(self, key: Key) -> None:

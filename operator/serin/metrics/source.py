@@ -119,6 +119,10 @@ class MetricsSource:
             self._forget(key, shared)
         return counts
 
+    def asked(self, target: Target, ends_at: float, seconds: float) -> bool:
+        """Whether somebody has asked for this look, whose answer is under way or still there."""
+        return self._join((target.access, target.metrics, ends_at, seconds), target) is not None
+
     async def instant(
         self, ref: PrometheusRef, promql: str, at: float | None = None, *, namespace: str = ""
     ) -> list[Row] | Unmeasured:
