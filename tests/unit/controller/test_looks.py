@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from serin.controller.looks import due_look, offset, set_back, windows
+from serin.controller.looks import due_look, following, offset, set_back, windows
 from serin.engine.observation import Unmeasured
 
 UIDS = st.uuids().map(str)
@@ -110,6 +110,18 @@ def test_looks_adjoin_and_end_at_the_newest(missed: int, interval: float, part: 
         assert found[-1][0] == start + missed * interval
         first_end, first_seconds = found[0]
         assert first_end - first_seconds == start or first_seconds == 3600
+
+
+@given(st.floats(0.0, 300.0), st.sampled_from([5.0, 30.0, 60.0]), UIDS)
+def test_what_follows_is_the_next_look_that_there_is(past: float, interval: float, uid: str) -> None:
+    """At the moment that it says a look is due, and not before."""
+    shifted = offset(uid, interval)
+    until = 1_700_000_100.0 + past
+    end = following(until, interval, shifted)
+    found = windows(until, end + interval / 2, interval, shifted)
+    assert [each for each, _ in found] == [end]
+    assert found[0][1] >= interval - 1e-4
+    assert windows(until, end + interval / 2 - 0.01, interval, shifted) == []
 
 
 def test_a_clock_that_is_set_back_is_said() -> None:
