@@ -1,5 +1,6 @@
 """Probes and metrics of the operator itself, on one port."""
 
+import asyncio
 import time
 from collections.abc import Callable
 
@@ -7,7 +8,7 @@ from aiohttp import web
 from prometheus_client import REGISTRY, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 
-from serin.controller.instruments import METRICS
+from serin.controller.instruments import METRICS, Counted
 from serin.controller.store import Store
 
 _STUCK = 60.0
@@ -17,6 +18,7 @@ async def serve(
     port: int, store: Store, alive_at: Callable[[], float], ready: Callable[[], bool], leads: Callable[[], bool]
 ) -> web.AppRunner:
     """Starts the server; `cleanup()` of the result stops it."""
+    counted = Counted(store)
 
     async def livez(_: web.Request) -> web.Response:
         stuck = time.monotonic() - alive_at() > _STUCK
@@ -27,9 +29,11 @@ async def serve(
         return web.Response(status=200 if is_ready else 503, text="ok\n" if is_ready else "not ready\n")
 
     async def metrics(_: web.Request) -> web.Response:
-        METRICS.count(store)
+        counted.update()
         METRICS.leader.set(1 if leads() else 0)
-        return web.Response(body=generate_latest(REGISTRY), headers={"Content-Type": CONTENT_TYPE_LATEST})
+        # With thousands of experiments it takes half a second to write them down, for which no look should wait.
+        body = await asyncio.to_thread(generate_latest, REGISTRY)
+        return web.Response(body=body, headers={"Content-Type": CONTENT_TYPE_LATEST})
 
     app = web.Application()
     app.add_routes([web.get("/livez", livez), web.get("/readyz", readyz), web.get("/metrics", metrics)])

@@ -89,7 +89,6 @@ class Metrics:
             "Duration of queries to Prometheus, without waiting for a turn.",
             buckets=_QUICK,
         )
-        self._counted: dict[Key, tuple[Kept, _Said]] = {}
 
     def called(self, verb: str, resource: str, status: int, seconds: float) -> None:
         """One call to the API server."""
@@ -134,30 +133,6 @@ class Metrics:
         for _ in range(looks):
             self.parts.labels(name).observe(seconds)
 
-    def count(self, store: Store) -> None:
-        """What the store holds, at a scrape. Of thousands of experiments only those are read that have changed."""
-        now = store.experiments.versions()
-        for key in self._counted.keys() - now.keys():
-            self._say(self._counted.pop(key)[1], -1)
-        for key, kept in now.items():
-            known = self._counted.get(key)
-            if known is not None and known[0] is kept:
-                continue
-            said = _said(key, kept)
-            if known is not None and known[1] != said:
-                self._say(known[1], -1)
-            if known is None or known[1] != said:
-                self._say(said, 1)
-            self._counted[key] = kept, said
-
-    def _say(self, said: "_Said", by: int) -> None:
-        self.experiments.labels(said.phase).inc(by)
-        self.stalled.inc(by * said.stalled)
-        if said.info and by > 0:
-            self.info.labels(*said.info).set(1)
-        elif said.info:
-            self.info.remove(*said.info)
-
 
 class _Said(NamedTuple):
     """What the metrics say of one experiment."""
@@ -196,3 +171,40 @@ def _said(key: Key, kept: Kept) -> _Said:
 
 
 METRICS = Metrics()
+
+
+class Counted:
+    """What the metrics say of the experiments in a store: of thousands only those are read again that have changed.
+
+    Args:
+        store: what is watched.
+    """
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._said: dict[Key, tuple[Kept, _Said]] = {}
+
+    def update(self) -> None:
+        """Makes them say what the store holds now."""
+        now = self._store.experiments.versions()
+        for key in self._said.keys() - now.keys():
+            _say(self._said.pop(key)[1], -1)
+        for key, kept in now.items():
+            known = self._said.get(key)
+            if known is not None and known[0] is kept:
+                continue
+            said = _said(key, kept)
+            if known is None or known[1] != said:
+                if known is not None:
+                    _say(known[1], -1)
+                _say(said, 1)
+            self._said[key] = kept, said
+
+
+def _say(said: _Said, by: int) -> None:
+    METRICS.experiments.labels(said.phase).inc(by)
+    METRICS.stalled.inc(by * said.stalled)
+    if said.info and by > 0:
+        METRICS.info.labels(*said.info).set(1)
+    elif said.info:
+        METRICS.info.remove(*said.info)

@@ -18,6 +18,8 @@ MOST: Final = 100_000.0
 LEAST: Final = 5_000.0
 """And at the least: smaller queries would not be answered either, and there would be more of them."""
 _MORE: Final = 5_000.0
+_AT_ONCE: Final = 2
+"""One is worked on while the answer to the other is read."""
 _QUICK: Final = 0.25
 """Of the timeout: who answers within that may be asked for more."""
 
@@ -37,12 +39,12 @@ class Pace:
     def __init__(self, timeout: float) -> None:
         self.rows = MOST
         self._timeout = timeout
-        self._turn = asyncio.Lock()
+        self._turn = asyncio.Semaphore(_AT_ONCE)
         self._late: Unmeasured | None = None
         self._rests_until = 0.0
 
     async def ask(self, query: Callable[[], Awaitable[_Answer]]) -> _Answer:
-        """The answer of `query`, one after the other; while the server rests, that it took too long, without asking.
+        """The answer of `query`, two at a time; while the server rests, that it took too long, without asking.
 
         Those who waited for their turn while it failed need not wait for as long again: an outage then keeps a look for
         two timeouts at the most, however many looks there are.

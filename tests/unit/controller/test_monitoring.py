@@ -8,7 +8,7 @@ from typing import Any
 import yaml
 from prometheus_client import REGISTRY
 
-from serin.controller.instruments import METRICS
+from serin.controller.instruments import Counted
 from serin.controller.store import Store
 
 ROOT = Path(__file__).parents[3]
@@ -77,19 +77,22 @@ def test_scrape_counts_the_store() -> None:
         ("c", {"phase": "Succeeded", "endedAt": "2026-01-01T00:00:00Z"}),
     ):
         put(name, status)
-    METRICS.count(store)
+    counted = Counted(store)
+    counted.update()
     labels = {"namespace": "shop", "name": "a", "phase": "Progressing", "reason": "StageRunning", "verdict": "Healthy"}
     assert REGISTRY.get_sample_value("serin_experiment_info", labels) == 1
     assert REGISTRY.get_sample_value("serin_experiments", {"phase": "Succeeded"}) == 1
     assert REGISTRY.get_sample_value("serin_experiments_stalled") == 1
     put("a", {"phase": "Progressing", "reason": "Warning", "verdict": "Warning"}, "2")
     put("b", {"phase": "Pending", "reason": "DeploymentNotFound"}, "2")
-    METRICS.count(store)
+    counted.update()
     assert REGISTRY.get_sample_value("serin_experiment_info", labels) is None
     warned = labels | {"reason": "Warning", "verdict": "Warning"}
     assert REGISTRY.get_sample_value("serin_experiment_info", warned) == 1
     assert REGISTRY.get_sample_value("serin_experiments_stalled") == 0
-    METRICS.count(Store())
+    for experiment in list(store.experiments):
+        store.experiments.remove(experiment)
+    counted.update()
     assert REGISTRY.get_sample_value("serin_experiment_info", warned) is None
     for phase in ("Progressing", "Pending", "Succeeded"):
         assert REGISTRY.get_sample_value("serin_experiments", {"phase": phase}) == 0
