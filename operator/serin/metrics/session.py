@@ -36,7 +36,9 @@ class _Session(requests.Session):
     def request(self, method: str, url: str | bytes, *args: Any, **kwargs: Any) -> requests.Response:
         """As `requests.Session.request`."""
         params = kwargs.get("params") or {}
-        if len(quote(params.get("query", ""))) > _URL:
+        query = params.get("query", "")
+        # To quote one takes as long as to send it, and makes it longer.
+        if len(query) > _URL or len(quote(query)) > _URL:
             kwargs |= {"params": None, "data": params}
             method = "POST"
         return super().request(method, url, *args, **kwargs)
