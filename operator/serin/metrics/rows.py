@@ -9,6 +9,7 @@ from collections import defaultdict
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from operator import itemgetter
 from typing import Final
 
 from serin.api.names import CANARY, CONTROL
@@ -309,17 +310,22 @@ def _whole(target: Target, name: str, value: float) -> int:
 
 def by_edge(names: Naming, rows: Iterable[Row]) -> dict[Values, dict[float, float]]:
     """Rows of buckets by variant and edge in seconds."""
-    keys, edges = names.keys, dict[str, float]()
+    edges: dict[str, float] = {}
+    # Of one name it would get a value and no tuple; the second is then left out again.
+    all_keys, last = itemgetter(*names.keys, names.keys[-1]), len(names.keys)
     found: defaultdict[Values, dict[float, float]] = defaultdict(dict)
     for row in rows:
-        label = row.labels.get
-        text = label(queries.LE, "")
+        labels = row.labels
+        text = labels.get(queries.LE, "")
         edge = edges.get(text)
         if edge is None:
             edge = edges[text] = edge_of(names, text)
-        values = found[tuple([label(name, "") for name in keys])]
+        try:
+            values = found[all_keys(labels)[:last]]
+        except KeyError:
+            values = found[values_of(names.keys, row)]
         # `1` and `1.0` are one edge, from pods of different client libraries.
-        values[edge] = values.get(edge, 0.0) + row.value
+        values[edge] = values.get(edge, 0.0) + float(row.sample[1])
     return dict(found)
 
 
