@@ -66,9 +66,18 @@ def test_the_next_look_is_not_late_because_this_one_was(
         assert made._next(_made(), Decision(status, (), (), 0.0), SPEC, START + began, counted=was) == 0.0
 
 
-@pytest.mark.parametrize(("asked", "looks"), [(True, [(30.0, 30.0)]), (False, [(240.0, 240.0)])])
-async def test_a_look_that_was_asked_for_is_taken(asked: bool, looks: list[tuple[float, float]]) -> None:
-    """Of thousands that look by turns; else what they missed is one look, and the answer was for nobody."""
+@pytest.mark.parametrize(
+    ("asked", "late", "looks"),
+    [
+        (True, 76.0, [(30.0, 30.0)]),
+        (True, 79.0, [(60.0, 60.0)]),
+        (False, 76.0, [(60.0, 60.0)]),
+        (True, 256.0, [(240.0, 240.0)]),
+    ],
+    ids=["the next became due meanwhile", "it is due for longer", "nobody asked", "it missed many"],
+)
+async def test_a_look_that_was_asked_for_is_taken(asked: bool, late: float, looks: list[tuple[float, float]]) -> None:
+    """Of thousands that look by turns; else what they missed is one look."""
     nobody: Any = None
     none = VariantCounts(0, 0)
 
@@ -87,5 +96,5 @@ async def test_a_look_that_was_asked_for_is_taken(asked: bool, looks: list[tuple
     status = msgspec.structs.replace(Status(), phase=Phase.PROGRESSING, counted_until=timestamp(START))
     with ThreadPoolExecutor() as executor:
         observer = Observer(Many(), nobody, nobody, Source(), executor)  # type: ignore[arg-type]
-        found = await observer._looks(_made(), SPEC, status, START + 256.0)
+        found = await observer._looks(_made(), SPEC, status, START + late)
     assert [(each.ends_at - START, each.seconds) for each in found] == looks
