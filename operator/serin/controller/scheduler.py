@@ -19,8 +19,8 @@ from serin.kube.errors import KubeError
 _FIRST_BACKOFF: Final = 1.0
 _LONGEST_BACKOFF: Final = 60.0
 _AT_ONCE: Final = 1024
-"""Turns that may run at once. Most wait for an answer of Prometheus that they share: more than share one, or nobody asks
-for the next while this one is read. Threads bound the calls to the API server."""
+"""Turns that may run at once. Most wait for an answer of Prometheus that they share; there are more of them than share
+one, or nobody would ask for the next while this one is read. Threads bound the calls to the API server."""
 _SOONEST: Final = 0.05
 _JITTER: Final = 0.1
 _AGAIN: Final = 0.3
