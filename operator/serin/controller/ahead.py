@@ -15,7 +15,7 @@ import structlog
 from serin.controller.looks import ahead, due_query, next_end
 from serin.controller.measured import Measured, Slot
 from serin.controller.store import Key
-from serin.controller.together import AT_ONCE
+from serin.controller.together import AT_ONCE, between
 from serin.engine.observation import LookResult
 from serin.metrics.source import MetricsSource
 
@@ -88,4 +88,4 @@ class Ahead:
             if time.monotonic() >= due:
                 return  # they look already, and would work it out a second time
             self.feed(dict(answered[begin : begin + AT_ONCE]))
-            await asyncio.sleep(0)
+            await between()

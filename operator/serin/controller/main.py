@@ -96,6 +96,7 @@ async def _run(settings: Settings) -> int:
         ahead = Ahead(source, observer.measured, reconciler.feed)
         reconciler.plan = ahead.plan
         scheduler = Scheduler(reconciler.reconcile)
+        reconciler.queue.wake = scheduler.wake
         sync = Sync(kube, store, scheduler, settings.watched, reconciler.register)
         server = await serve(
             settings.port, store, lambda: scheduler.alive_at, lambda: sync.done or not lease.held(), lease.held

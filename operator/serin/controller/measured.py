@@ -31,6 +31,9 @@ class Measured:
     _entries: dict[Key, _Entry] = field(default_factory=dict)
     _slots: defaultdict[Slot, set[Key]] = field(default_factory=lambda: defaultdict(set))
 
+    def __len__(self) -> int:
+        return len(self._entries)
+
     def put(self, key: Key, slot: Slot, counted_until: float, targets: tuple[Target, ...]) -> None:
         """An experiment is measured by `targets`, and has been counted until a Unix time."""
         known = self._entries.get(key)

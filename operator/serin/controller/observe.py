@@ -40,7 +40,7 @@ from serin.traffic.protocol import Router
 from serin.traffic.router import READS_WITHOUT_A_CALL
 
 _CHECK_AGAIN: Final = 10.0
-_JUST: Final = 0.1
+_BARELY: Final = 0.1
 """Of an interval: who is later than that makes up for both looks by one, which is half the work."""
 _LONGEST_NAME: Final = 170
 """Of the experiment's name in that of a kept template, which may have 253 characters in all."""
@@ -102,9 +102,11 @@ class Observer:
         before: dict[str, History | Unmeasured] = {}
         if spec is not None and asked and "deletionTimestamp" not in meta:
             problems = await self._problems(obj, spec, status)
-            before = await self._history(obj, spec, status, now)
-            looks = await self._looks(obj, spec, status, now)
-            readings = await self._goals(meta["namespace"], spec, status, now)
+            # An abort needs no measurement, and must not wait for a Prometheus that does not answer.
+            if not spec.abort:
+                before = await self._history(obj, spec, status, now)
+                looks = await self._looks(obj, spec, status, now)
+                readings = await self._goals(meta["namespace"], spec, status, now)
         return Observation(
             uid=meta["uid"],
             namespace=meta["namespace"],
@@ -189,7 +191,7 @@ class Observer:
         if run.position(status) not in {Phase.PENDING, Phase.PREPARING} and status.phase not in TERMINAL:
             return ()
         refused = (*_unsupported(spec), *in_use(self.store, obj), *self._pruned())
-        if refused or status.phase in TERMINAL:
+        if refused or status.phase in TERMINAL or spec.abort:
             return refused
         key, generation = key_of(obj), obj["metadata"].get("generation", 0)
         known = self._checked.get(key)
@@ -222,8 +224,7 @@ class Observer:
         return (Problem("CRDOutdated", text),)
 
     async def _looks(self, obj: dict[str, Any], spec: Spec, status: Status, now: float) -> tuple[LookResult, ...]:
-        # An abort needs no measurement, and must not wait for a Prometheus that does not answer.
-        if run.position(status) not in _COUNTS or not status.counted_until or spec.abort:
+        if run.position(status) not in _COUNTS or not status.counted_until:
             return ()
         names = [service.name for service in spec.services]
         if (lost := set_back(unix(status.counted_until), now, spec.analysis.interval.seconds, names)) is not None:
@@ -231,11 +232,11 @@ class Observer:
         found = []
         slot, until = slot_of(obj, spec), unix(status.counted_until)
         targets = {service.name: self.targets.of(obj, spec, service, status) for service in spec.services}
-        due = windows(until, now, *slot, len(self.store.experiments))
+        due = windows(until, now, *slot, len(self.measured))
         single, overdue = (until + slot.interval, slot.interval), now - (until + 2.5 * slot.interval)
         # Where thousands look by turns, another look may have become due while the answer to this one came.
-        just = due and due[0][1] > slot.interval and overdue < _JUST * slot.interval
-        if just and all(self.source.asked(each, *single) for each in targets.values()):
+        barely = due and due[0][1] > slot.interval and overdue < _BARELY * slot.interval
+        if barely and all(self.source.asked(each, *single) for each in targets.values()):
             due = [single]
         for ends_at, seconds in due:
             asked = (

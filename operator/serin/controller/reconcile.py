@@ -15,6 +15,7 @@ from serin.api.names import API_VERSION, FINALIZER, PLURAL
 from serin.api.spec import InvalidSpecError, Spec, parse_spec
 from serin.api.status import Phase, Status, merge_patch, parse_status, status_to_json
 from serin.controller.act import Actor
+from serin.controller.beginners import Beginners, begins
 from serin.controller.instruments import METRICS
 from serin.controller.looks import following, next_end
 from serin.controller.measured import Slot
@@ -47,10 +48,6 @@ _SELDOM: Final = 1800.0
 _WHOLE: Final = 0.5
 """Seconds by which the ends of two looks may miss the interval: statuses keep whole seconds."""
 _COUNTS: Final = frozenset({Phase.PROGRESSING, Phase.PROMOTING, Phase.BAKING})
-_BEGINS: Final = frozenset({Phase.PENDING, Phase.PREPARING})
-_BEGIN_AT_ONCE: Final = 16
-"""Turns on the way into a first stage: each asks Prometheus some ten times, and who is in a stage asks there too."""
-_BEGIN_AGAIN: Final = 2.0
 
 _log = structlog.get_logger("serin.reconcile")
 
@@ -68,6 +65,7 @@ class Reconciler:
         executor: for calls that block.
         identity: of this process, for Events.
         plan: told which slot is looked at next, so that it is asked for ahead; None: each look asks for itself.
+        queue: whose turn it is among those on their way into a first stage.
     """
 
     kube: Kube
@@ -78,13 +76,12 @@ class Reconciler:
     executor: Executor
     identity: str
     plan: Callable[[Slot, float], None] | None = None
+    queue: Beginners = field(default_factory=Beginners)
     _memory: dict[Key, Memory] = field(default_factory=dict)
     _specs: dict[Key, tuple[tuple[str, int], Spec | InvalidSpecError]] = field(default_factory=dict)
     _last_look: dict[Key, tuple[float, float]] = field(default_factory=dict)
     """(end, when it was counted) of each experiment's last look, in Unix time."""
     _together: Together = field(default_factory=Together)
-    _beginning: int = 0
-    """Turns under way of experiments that are on their way into their first stage."""
     _fed: dict[Key, Fed] = field(default_factory=dict)
     """The next look of each experiment, fed beforehand, until it is counted."""
 
@@ -98,15 +95,10 @@ class Reconciler:
             return 1.0
         asked = self._spec(key, obj)
         status = self._status(key, obj)
-        if run.position(status) not in _BEGINS or "deletionTimestamp" in obj["metadata"]:
-            return await self._turn(key, obj, asked, status)
-        if self._beginning >= _BEGIN_AT_ONCE:
-            return jittered(_BEGIN_AGAIN)
-        self._beginning += 1
-        try:
-            return await self._turn(key, obj, asked, status)
-        finally:
-            self._beginning -= 1
+        turn = partial(self._turn, key, obj, asked, status)
+        if isinstance(asked, Spec) and begins(obj, asked, status):
+            return await self.queue.turn(key, asked.prometheus.address, turn)
+        return await turn()
 
     async def _turn(self, key: Key, obj: dict[str, Any], asked: Spec | InvalidSpecError, status: Status) -> float:
         """Observe, decide, intend, act, report."""

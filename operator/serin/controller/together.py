@@ -14,6 +14,15 @@ from serin.engine.together import Question, decide_all
 
 AT_ONCE: Final = 50
 """Decisions in one pass: more gain nothing, and the event loop has other things to do."""
+_BETWEEN: Final = 50
+"""Turns of the event loop between two passes. Kopf needs one or two for each object of a list: with one for each pass,
+which takes a tenth of a second, a list of thousands takes longer than the API server knows how to go on with it."""
+
+
+async def between() -> None:
+    """Lets everybody else do what they have to, after a pass."""
+    for _ in range(_BETWEEN):
+        await asyncio.sleep(0)
 
 
 class Together:
@@ -33,10 +42,17 @@ class Together:
         self._waiting.append((Question(spec, status, observation, now, fed), answer))
         return await answer
 
+    def _pause(self, turns: int) -> None:
+        loop = asyncio.get_running_loop()
+        if turns > 1:
+            loop.call_soon(self._pause, turns - 1)
+        else:
+            loop.call_soon(self._decide)
+
     def _decide(self) -> None:
         waiting, self._waiting = self._waiting[:AT_ONCE], self._waiting[AT_ONCE:]
         if self._waiting:
-            asyncio.get_running_loop().call_soon(self._decide)
+            self._pause(_BETWEEN)
         begun = time.monotonic()
         found = decide_all([question for question, _ in waiting])
         METRICS.took("decide", (time.monotonic() - begun) / len(waiting), len(waiting))

@@ -114,16 +114,21 @@ def sums(series: str, seconds: float, by: Iterable[str]) -> str:
     return f"sum by ({_names(by)}) (last_over_time({series}[{span(seconds)}]))"
 
 
+def seen(series: str, seconds: float, by: Iterable[str]) -> str:
+    """How many of `series` have a sample in the last `seconds`, by labels."""
+    return f"count by ({_names(by)}) (last_over_time({series}[{span(seconds)}]))"
+
+
 def steady(series: str, seconds: float, by: Iterable[str]) -> str:
     """For each group of counters in which nothing but counting happened in the last `seconds`, how many there are.
 
-    The same series have a sample in them and in as many seconds before, and none of them fell. Of these, the difference
-    of two `sums`, now and before, is what `count` gives.
+    The same series have a sample in them and in as many seconds before, and none of them restarted, as far as samples
+    tell. Of these, the difference of two `sums`, now and before, is what `count` gives.
     """
-    names, length = _names(by), span(seconds)
+    names, length, both = _names(by), span(seconds), span(2 * seconds)
     end, begin = f"last_over_time({series}[{length}])", f"last_over_time({series}[{length}] offset {length})"
-    at_both = f"count by ({names}) ({end} >= {begin})"
-    return f"({at_both} == count by ({names}) ({end})) == count by ({names}) ({begin})"
+    counted = f"({end} >= {begin}) unless (resets({series}[{both}]) > 0)"
+    return f"(count by ({names}) ({counted}) == count by ({names}) ({end})) == count by ({names}) ({begin})"
 
 
 def present(series: str, seconds: float, by: Iterable[str], within: float = PRESENT_SECONDS) -> str:

@@ -23,6 +23,7 @@ from serin.metrics.presets import Naming, Sides, Values, naming
 REQUESTS: Final = "requests"
 BEFORE: Final = "before"
 ENDED: Final = "ended"
+SEEN: Final = "seen"
 STEADY: Final = "steady"
 """The parts of an answer that have a name; what has none are the buckets."""
 
@@ -83,10 +84,14 @@ class Answer:
     codes: dict[Values, dict[str, float]] = field(default_factory=lambda: defaultdict(dict))
     sums: dict[Values, dict[float, float]] = field(default_factory=dict)
     """By edge, the last values of the buckets in the look."""
+    seen: dict[Values, float] = field(default_factory=dict)
+    """How many histograms have a sample in the look."""
     steady: dict[Values, float] = field(default_factory=dict)
     """Those whose buckets did nothing but count: how many histograms they are."""
     buckets: dict[Values, dict[float, float]] = field(default_factory=dict)
     """By edge, what was counted in the look."""
+    uncounted: dict[Values, Unmeasured] = field(default_factory=dict)
+    """Those whose buckets could not be counted, while all else was."""
     before: set[Values] = field(default_factory=set)
     ended: set[Values] = field(default_factory=set)
     """Who was seen shortly before the end of a long look; the counts of a short one tell."""
@@ -107,6 +112,8 @@ class Answer:
             variant = tuple([label(name, "") for name in keys])
             if part == STEADY:
                 self.steady[variant] = row.value
+            elif part == SEEN:
+                self.seen[variant] = row.value
             elif part == REQUESTS:
                 self.codes[variant][label(code, "")] = row.value
             elif part == BEFORE:
@@ -250,6 +257,8 @@ def _timed(
     name = target.naming.buckets
     sums: dict[float, int] = defaultdict(int)
     for variant in variants:
+        if (none := answer.uncounted.get(variant)) is not None:
+            raise NotCountedError(none.failure, none.message)
         for edge, value in answer.buckets.get(variant, {}).items():
             # Nearly all of thousands: a count is what it should be.
             sums[edge] += int(value) if value >= 0 and value.is_integer() else _whole(target, name, value)

@@ -7,8 +7,8 @@ all; who comes at the same time or later gets the same answer.
 import asyncio
 import math
 import time
-from collections import OrderedDict, defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections import OrderedDict
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
@@ -25,15 +25,16 @@ from serin.metrics.client import Client, QueryObserver
 from serin.metrics.credentials import Access, access
 from serin.metrics.history import read_history
 from serin.metrics.keeper import KEPT_SECONDS, ReadSecret
+from serin.metrics.latest import Latest
 from serin.metrics.pace import MOST, Pace
-from serin.metrics.presets import Values
+from serin.metrics.presets import Naming, Values
 from serin.metrics.rows import (
     BEFORE,
     ENDED,
     REQUESTS,
+    SEEN,
     STEADY,
     Answer,
-    NotCountedError,
     Target,
     by_edge,
     series_of,
@@ -46,7 +47,7 @@ __all__ = ["MetricsSource", "Target"]
 
 _KEPT: Final = 1024
 _KEPT_SECONDS: Final = 60.0
-"""From when an answer is there: after a restart with thousands of experiments they look by turns."""
+"""For which an answer is kept from when it is there: after a start with thousands of experiments they look by turns."""
 _FIRST_ROWS: Final = 140
 """Elements for one target until an answer has told: both variants with a large histogram."""
 
@@ -64,14 +65,22 @@ _Key = tuple[Access, Metrics, float, float]
 
 @dataclass(slots=True)
 class _Shared:
-    targets: frozenset[Target]
+    targets: set[Target]
+    """Those who need not ask again: a failure that passes is asked again by the next look."""
     answers: _Counts
     task: asyncio.Task[None]
     since: float = math.inf
     """When it was answered, in monotonic seconds."""
 
-    def answered(self, _: "asyncio.Task[None]") -> None:
+    def answered(self, task: "asyncio.Task[None]") -> None:
         self.since = time.monotonic()
+        if task.cancelled() or task.exception() is not None:
+            self.targets.clear()
+        self.targets -= {
+            target
+            for target, counts in self.answers.items()
+            if isinstance(counts, Unmeasured) and counts.failure.passes
+        }
 
 
 class MetricsSource:
@@ -96,8 +105,8 @@ class MetricsSource:
         self._client = Client(executor, timeout, on_query, read_secret, kept)
         self._shared: OrderedDict[_Key, list[_Shared]] = OrderedDict()
         self._rows = float(_FIRST_ROWS)
-        self._sums: defaultdict[tuple[Access, Metrics], Sums] = defaultdict(Sums)
-        self._paces: defaultdict[Access, Pace] = defaultdict(lambda: Pace(timeout))
+        self._sums = Latest[tuple[Access, Metrics], Sums](Sums)
+        self._paces = Latest[Access, Pace](lambda: Pace(timeout))
 
     async def look(
         self, target: Target, everyone: Iterable[Target], ends_at: float, seconds: float
@@ -115,8 +124,6 @@ class MetricsSource:
         except Exception as error:  # noqa: BLE001 - whatever can't be read is a failed measurement, and no failed look
             _log.exception("an answer can't be read", service=f"{target.namespace}/{target.service}")
             counts = classify(error, target.prometheus.address, self._client.timeout)
-        if isinstance(counts, Unmeasured) and counts.failure.passes:
-            self._forget(key, shared)
         return counts
 
     def asked(self, target: Target, ends_at: float, seconds: float) -> bool:
@@ -164,26 +171,21 @@ class MetricsSource:
         fits = {each for each in candidates if (each.access, each.metrics) == (allowed, metrics)} - asked
         answers: _Counts = {}
         task = asyncio.create_task(self._ask_all(fits, answers, ends_at, seconds))
-        shared = _Shared(frozenset(fits), answers, task)
+        shared = _Shared(fits, answers, task)
         task.add_done_callback(shared.answered)
         self._shared.setdefault(key, []).append(shared)
         return shared
 
-    def _forget(self, key: _Key, shared: _Shared) -> None:
-        """A failure that passes is asked again by the next look."""
-        kept = [each for each in self._shared.get(key, ()) if each is not shared]
-        if kept:
-            self._shared[key] = kept
-        else:
-            self._shared.pop(key, None)
-
     async def _ask_all(self, targets: Iterable[Target], answers: _Counts, ends_at: float, seconds: float) -> None:
         ordered = sorted(targets, key=lambda each: (each.namespace, each.service, sorted(each.canary_names)))
-        size = max(1, int((self._paces[ordered[0].access].rows if ordered else MOST) // self._rows))
+        pace = self._paces.of(ordered[0].access) if len(ordered) > _LARGE else None
+        size = max(1, int((MOST if pace is None else pace.rows) // self._rows))
         chunks = [ordered[begin : begin + size] for begin in range(0, len(ordered), size)]
-        await asyncio.gather(*(self._ask(chunk, answers, ends_at, seconds) for chunk in chunks))
+        await asyncio.gather(*(self._ask(chunk, answers, ends_at, seconds, pace) for chunk in chunks))
 
-    async def _ask(self, targets: list[Target], answers: _Counts, ends_at: float, seconds: float) -> None:
+    async def _ask(
+        self, targets: list[Target], answers: _Counts, ends_at: float, seconds: float, pace: Pace | None
+    ) -> None:
         """Asks for one chunk; a chunk that is refused is halved, so that one target can't blind the others."""
         answer = Answer()
         try:
@@ -191,67 +193,85 @@ class MetricsSource:
         except ValueError as error:  # a label name that can't be in a query; all of them share it
             answer.problem = Unmeasured(MeasurementFailure.CLIENT_ERROR, f"metrics.labels: {error}")
         else:
-            answer.problem = await self._fill(answer, targets, text, ends_at) or await self._buckets(
-                answer, targets, ends_at, seconds
-            )
+            answer.problem = await self._fill(answer, targets, text, ends_at, pace)
             refused = answer.problem is not None and answer.problem.failure is MeasurementFailure.CLIENT_ERROR
             if refused and len(targets) > 1:
                 half = len(targets) // 2
-                await self._ask(targets[:half], answers, ends_at, seconds)
-                await self._ask(targets[half:], answers, ends_at, seconds)
+                await self._ask(targets[:half], answers, ends_at, seconds, pace)
+                await self._ask(targets[half:], answers, ends_at, seconds, pace)
                 return
         if answer.problem is None:
+            await self._count_buckets(answer, targets, ends_at, seconds, pace)
             await self._ask_custom(targets, answer, ends_at, seconds)
         # Counts are kept and not the rows: those of a thousand experiments are tens of megabytes.
         answers.update((target, service_counts(target, answer, seconds)) for target in targets)
 
-    async def _fill(self, answer: Answer, targets: list[Target], text: str, ends_at: float) -> Unmeasured | None:
+    async def _fill(
+        self, answer: Answer, targets: list[Target], text: str, ends_at: float, pace: Pace | None
+    ) -> Unmeasured | None:
         """Takes in what Prometheus says, or says why there is nothing."""
-        allowed = targets[0].access
-        rows = await self._paced(allowed, text, ends_at, len(targets))
+        rows = await self._paced(targets[0].access, text, ends_at, pace)
         if isinstance(rows, Unmeasured):
             return rows
         answer.take(targets[0].naming, rows)
         self._rows = max(1.0, len(rows) / len(targets), self._rows * _FORGET)
         return None
 
-    async def _paced(self, allowed: Access, text: str, at: float, targets: int) -> list[Row] | Unmeasured:
+    async def _paced(self, allowed: Access, text: str, at: float, pace: Pace | None) -> list[Row] | Unmeasured:
         query = partial(self._client.query, allowed, text, at)
-        return await (self._paces[allowed].ask(query) if targets > _LARGE else query())
+        return await (query() if pace is None else pace.ask(query))
 
-    async def _buckets(
-        self, answer: Answer, targets: list[Target], ends_at: float, seconds: float
-    ) -> Unmeasured | None:
+    async def _count_buckets(
+        self, answer: Answer, targets: list[Target], ends_at: float, seconds: float, pace: Pace | None
+    ) -> None:
         """What the buckets counted: from their sums where nothing else happened, else series by series."""
         allowed, names, begins = targets[0].access, targets[0].naming, ends_at - seconds
-        sums = self._sums[allowed, targets[0].metrics]
-
-        async def ask(query: Callable[..., str], whose: set[Values], at: float) -> dict[Values, dict[float, float]]:
-            series = series_of(names, names.buckets, whose, *_edges(targets))
-            text = query(series, seconds, (*names.keys, queries.LE))
-            rows = await self._paced(allowed, text, at, min(len(whose), len(targets)))
-            if isinstance(rows, Unmeasured):
-                raise NotCountedError(rows.failure, rows.message)
-            # The matchers of many match more than those.
-            return {variant: found for variant, found in by_edge(names, rows).items() if variant in whose}
-
+        sums = self._sums.of((allowed, targets[0].metrics))
         asked = {each for target in targets for each in (*target.control, *target.canary)} & answer.sums.keys()
         steady = {each: series for each, series in answer.steady.items() if each in asked}
-        try:
-            if unknown := {each for each, series in steady.items() if not sums.knows(each, begins, seconds, series)}:
-                for variant, found in (await ask(queries.sums, unknown, begins)).items():
-                    sums.keep(variant, begins, seconds, found)
-            for variant, series in steady.items():
-                rise = sums.rise(variant, begins, seconds, answer.sums[variant], series)
-                if rise is not None:
-                    answer.buckets[variant] = rise
-            if others := asked - answer.buckets.keys():
-                answer.buckets |= await ask(queries.count, others, ends_at)
-        except NotCountedError as none:
-            return none.unmeasured
+        unknown = {each for each, series in steady.items() if not sums.knows(each, begins, series)}
+        if unknown:
+            found = await self._paced(allowed, sums_query(names, unknown, seconds, *_edges(targets)), begins, pace)
+            if not isinstance(found, Unmeasured):
+                before = Answer()
+                before.take(names, found)
+                # The matchers of many match more than those.
+                for variant in unknown & before.sums.keys():
+                    sums.keep(variant, begins, before.sums[variant], before.seen.get(variant, math.nan))
+        for variant, series in steady.items():
+            rise = sums.rise(variant, begins, answer.sums[variant], series)
+            # More was timed than there were requests: another replica of Prometheus has answered, or a late one.
+            if rise is not None and rise.get(math.inf, 0.0) <= sum(answer.codes.get(variant, {}).values()):
+                answer.buckets[variant] = rise
         for variant in asked:
-            sums.keep(variant, ends_at, seconds, answer.sums[variant], steady.get(variant, math.nan))
-        return None
+            sums.keep(variant, ends_at, answer.sums[variant], answer.seen.get(variant, math.nan))
+        if others := asked - answer.buckets.keys():
+            await self._count_each(answer, targets, sorted(others), ends_at, seconds, pace)
+
+    async def _count_each(
+        self,
+        answer: Answer,
+        targets: list[Target],
+        variants: list[Values],
+        ends_at: float,
+        seconds: float,
+        pace: Pace | None,
+    ) -> None:
+        """Series by series; what is refused is halved, so that one variant can't blind the others."""
+        names = targets[0].naming
+        text = queries.count(
+            series_of(names, names.buckets, variants, *_edges(targets)), seconds, (*names.keys, queries.LE)
+        )
+        found = await self._paced(targets[0].access, text, ends_at, pace)
+        if not isinstance(found, Unmeasured):
+            counts = by_edge(names, found)
+            answer.buckets |= {each: counts[each] for each in variants if each in counts}
+        elif found.failure is MeasurementFailure.CLIENT_ERROR and len(variants) > 1:
+            half = len(variants) // 2
+            await self._count_each(answer, targets, variants[:half], ends_at, seconds, pace)
+            await self._count_each(answer, targets, variants[half:], ends_at, seconds, pace)
+        else:
+            answer.uncounted |= dict.fromkeys(variants, found)
 
     async def _ask_custom(self, targets: list[Target], answer: Answer, ends_at: float, seconds: float) -> None:
         """The users' own counters: one query for each selector, whoever shares it."""
@@ -287,17 +307,28 @@ def look_query(targets: Sequence[Target], seconds: float) -> str:
     names = targets[0].naming
     by, whose = names.keys, {each for target in targets for each in (*target.control, *target.canary)}
     requests = series_of(names, names.requests, whose)
-    buckets = series_of(names, names.buckets, whose, *_edges(targets))
-    # One series of each histogram, which has all of its others with it.
-    counted = series_of(names, names.buckets, whose, queries.one_of(queries.LE, ["+Inf"]))
     parts = {
         REQUESTS: queries.count(requests, seconds, (*by, names.code)),
         BEFORE: queries.present(requests, seconds, by),
-        STEADY: queries.steady(counted, seconds, by),
+        STEADY: queries.steady(_histograms(names, whose), seconds, by),
     }
     if seconds > queries.PRESENT_SECONDS:
         parts[ENDED] = queries.present(requests, 0, by)
-    return queries.together(parts, queries.sums(buckets, seconds, (*by, queries.LE)))
+    return sums_query(names, whose, seconds, *_edges(targets), parts=parts)
+
+
+def sums_query(
+    names: Naming, whose: Collection[Values], seconds: float, *edges: str, parts: Mapping[str, str] | None = None
+) -> str:
+    """The sums of the buckets of `whose` in a look, how many histograms they are of, and other `parts`."""
+    series = series_of(names, names.buckets, whose, *edges)
+    seen = {SEEN: queries.seen(_histograms(names, whose), seconds, names.keys)}
+    return queries.together(seen | dict(parts or {}), queries.sums(series, seconds, (*names.keys, queries.LE)))
+
+
+def _histograms(names: Naming, whose: Collection[Values]) -> str:
+    """One series of each histogram, which has all of its others with it."""
+    return series_of(names, names.buckets, whose, queries.one_of(queries.LE, ["+Inf"]))
 
 
 def _edges(targets: Sequence[Target]) -> tuple[str, ...]:

@@ -9,9 +9,10 @@ import pytest
 from serin.api.status import Phase, Status
 from serin.controller import reconcile
 from serin.controller.looks import offset
+from serin.controller.measured import Slot
 from serin.controller.observe import Observer
 from serin.controller.reconcile import Reconciler
-from serin.controller.store import Store
+from serin.controller.store import Key, Store
 from serin.engine.decision import Decision
 from serin.engine.observation import ServiceCounts, VariantCounts
 from serin.engine.wording import timestamp
@@ -88,13 +89,10 @@ async def test_a_look_that_was_asked_for_is_taken(asked: bool, late: float, look
         async def look(self, *_: Any) -> ServiceCounts:
             return ServiceCounts(none, none)
 
-    class Many(Store):
-        def __init__(self) -> None:
-            super().__init__()
-            self.experiments = [None] * 5000  # type: ignore[assignment]
-
     status = msgspec.structs.replace(Status(), phase=Phase.PROGRESSING, counted_until=timestamp(START))
     with ThreadPoolExecutor() as executor:
-        observer = Observer(Many(), nobody, nobody, Source(), executor)  # type: ignore[arg-type]
+        observer = Observer(Store(), nobody, nobody, Source(), executor)  # type: ignore[arg-type]
+        for number in range(5000):
+            observer.measured.put(Key("shop", f"e{number}"), Slot(30.0, 0.0), START, ())
         found = await observer._looks(_made(), SPEC, status, START + late)
     assert [(each.ends_at - START, each.seconds) for each in found] == looks

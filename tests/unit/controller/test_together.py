@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -43,18 +44,31 @@ async def test_one_pass_for_all_who_wait(monkeypatch: pytest.MonkeyPatch) -> Non
 
 
 async def test_many_are_decided_in_several_passes(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The event loop renews the Lease and answers probes in between; nobody is left behind."""
+    """The event loop renews the Lease, answers probes and takes in lists in between; nobody is left behind."""
     sizes: list[int] = []
+    turns: list[int] = []
+    others = 0
 
     def counted(asked: Sequence[Question]) -> list[Any]:
         sizes.append(len(asked))
+        turns.append(others)
         return [each.now for each in asked]
+
+    async def other() -> None:
+        nonlocal others
+        while True:
+            await asyncio.sleep(0)
+            others += 1
+
+    busy = asyncio.create_task(other())
 
     monkeypatch.setattr(together, "decide_all", counted)
     at_once, asked = Together(), questions()[0]
     wanted = [float(number) for number in range(120)]
     assert await asyncio.gather(*(at_once.decide(*asked._replace(now=now)) for now in wanted)) == wanted
     assert sizes == [50, 50, 20]
+    assert all(later - earlier >= 49 for earlier, later in pairwise(turns))
+    busy.cancel()
 
 
 async def test_a_fault_and_a_cancelled_turn_are_their_own(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -64,12 +64,12 @@ async def test_who_waited_for_a_late_one_is_not_kept_as_long_again(server: Serve
 
 async def test_size_follows_what_the_server_can_take(server: Server) -> None:
     """Halved when late, down to a limit; a little more after each quick answer; what is merely slow stays as it is."""
-    made, server.answer, sizes = Pace(TIMEOUT), LATE, []
+    made, server.answer, server.seconds, sizes = Pace(TIMEOUT), LATE, TIMEOUT, []
     for _ in range(7):
-        await made.ask(server.query)
+        await asyncio.gather(made.ask(server.query), made.ask(server.query))
         sizes.append(made.rows)
         server.now += TIMEOUT
-    assert sizes[:3] == [MOST / 2, MOST / 4, MOST / 8]
+    assert sizes[:3] == [MOST / 2, MOST / 4, MOST / 8], "two that were late together were too large together"
     assert sizes[-1] == LEAST
     server.answer, server.seconds = [], TIMEOUT * 0.9
     await made.ask(server.query)
@@ -80,6 +80,24 @@ async def test_size_follows_what_the_server_can_take(server: Server) -> None:
     for _ in range(100):
         await made.ask(server.query)
     assert made.rows == MOST
+
+
+async def test_one_slow_query_is_no_slow_server(server: Server) -> None:
+    """Somebody's service with half a million series must not blind the slots after it."""
+    made, go = Pace(TIMEOUT), asyncio.Event()
+
+    async def slow() -> list[Row] | Unmeasured:
+        await go.wait()
+        server.now += TIMEOUT
+        return LATE
+
+    task = asyncio.create_task(made.ask(slow))
+    await asyncio.sleep(0)
+    assert await made.ask(server.query) == []
+    go.set()
+    assert await task is LATE
+    assert made.rows == MOST / 2
+    assert await made.ask(server.query) == [], "it does not rest"
 
 
 async def test_only_lateness_is_a_matter_of_size(server: Server) -> None:

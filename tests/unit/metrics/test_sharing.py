@@ -18,15 +18,15 @@ def test_edges_are_asked_for_only_when_all_say_which() -> None:
     some = [Target("ns", "a", *names, edges=(0.15,)), Target("ns", "b", *names, edges=(0.2,))]
     assert queries.edge_matcher({0.15, 0.2}) in look_query(some, 30)
     every = look_query([*some, Target("ns", "c", *names)], 30)
-    assert every.count("le=~") == every.count('le=~"\\\\+Inf"') == 4, "but for the part that says who did nothing else"
+    assert every.count("le=~") == every.count('le=~"\\\\+Inf"') == 6, "but for the parts that say who did nothing else"
 
 
 def test_every_name_is_in_the_query() -> None:
     """Namespace, service, role and Deployment of each target; and the parts of an answer."""
     some = [Target(f"ns-{each}", each, frozenset({"control", each}), frozenset({"canary"})) for each in "ab"]
     text = look_query(some, 30)
-    assert all(f'"{part}"' in text for part in ("requests", "before", "steady"))
-    assert text.count("label_replace") == 3, "the buckets, nearly all of the rows, are not given a name"
+    assert all(f'"{part}"' in text for part in ("seen", "requests", "before", "steady"))
+    assert text.count("label_replace") == 4, "the buckets, nearly all of the rows, are not given a name"
     assert text.rindex(", le)") > text.rindex("label_replace"), "they come last"
     assert '=~"ns-a|ns-b"' in text
     assert '=~"a|b|canary|control"' in text
@@ -77,5 +77,5 @@ async def test_an_answer_is_kept_from_when_it_is_there(
     assert asked == [30.0, 60.0] if failure is None else asked == [30.0, 60.0, 60.0]
     now += 61.0
     await source.look(target, (), 90.0, 30.0)
-    assert [key[2] for key in source._shared] == ([90.0] if failure is None else [])
+    assert [key[2] for key in source._shared] == [90.0]
     source.close()
