@@ -219,7 +219,7 @@ async def test_a_result_that_would_be_too_large_is_split(
     source: MetricsSource, history: tuple[str, int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Each target is in one of the queries, and all are answered."""
-    monkeypatch.setattr("serin.metrics.pace.MOST", 1000.0)
+    monkeypatch.setattr("serin.metrics.source.MOST", 1000.0)
     everyone = [target(history, f"other-{index}") for index in range(30)] + [target(history, "steady")]
     before = queries_of(history[0])
     results = await asyncio.gather(*(source.look(one, everyone, history[1], LOOK) for one in everyone))
