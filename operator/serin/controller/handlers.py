@@ -69,7 +69,8 @@ def registry(store: Store, scheduler: Scheduler) -> kopf.OperatorRegistry:
     async def experiment(event: Any, **_: Any) -> None:
         obj, news = _take(store.experiments, event)
         if news:
-            scheduler.wake(key_of(obj))
+            # Somebody else's change: an abort, a deletion, another spec.
+            scheduler.wake(key_of(obj), urgent=True)
 
     @kopf.on.event("apps", "v1", "deployments", registry=handlers)
     async def deployment(event: Any, **_: Any) -> None:

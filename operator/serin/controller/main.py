@@ -95,7 +95,7 @@ async def _run(settings: Settings) -> int:
         reconciler = Reconciler(kube, store, observer, actor, lease, executor, settings.identity)
         ahead = Ahead(source, observer.measured, reconciler.feed)
         reconciler.plan = ahead.plan
-        scheduler = Scheduler(reconciler.reconcile)
+        scheduler = Scheduler(reconciler.reconcile, urgent=reconciler.urgent)
         reconciler.queue.wake = scheduler.wake
         sync = Sync(kube, store, scheduler, settings.watched, reconciler.register)
         server = await serve(

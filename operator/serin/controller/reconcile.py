@@ -82,6 +82,8 @@ class Reconciler:
     _last_look: dict[Key, tuple[float, float]] = field(default_factory=dict)
     """(end, when it was counted) of each experiment's last look, in Unix time."""
     _together: Together = field(default_factory=Together)
+    _acting: set[Key] = field(default_factory=set)
+    """Those that have something to do in the cluster."""
     _fed: dict[Key, Fed] = field(default_factory=dict)
     """The next look of each experiment, fed beforehand, until it is counted."""
 
@@ -115,6 +117,10 @@ class Reconciler:
         self._looked(key, readable, observation.looks)
         self._measure(key, obj, measurable, decision.status)
         METRICS.decided(decision)
+        if decision.acts or run.position(decision.status) is Phase.ROLLING_BACK:
+            self._acting.add(key)
+        else:
+            self._acting.discard(key)
         with METRICS.part("write"):
             written = await self._intend(key, obj, decision, checkpoint(readable, len(self.store.experiments)))
         if written is None:
@@ -249,10 +255,16 @@ class Reconciler:
         Returns the same number for those whose looks end at the same moments.
         """
         spec, status = self._spec(key_of(obj), obj), parse_status(obj.get("status") or {})
+        if run.position(status) is Phase.ROLLING_BACK or "deletionTimestamp" in obj["metadata"]:
+            self._acting.add(key_of(obj))
         if not isinstance(spec, Spec) or in_force(spec, status, finalizer=_has_finalizer(obj)) is not spec:
             return 0.0
         self._measure(key_of(obj), obj, spec, status)
         return slot_of(obj, spec).offset
+
+    def urgent(self, key: Key) -> bool:
+        """Whether an experiment has something to do in the cluster: it must not wait for others' measurements."""
+        return key in self._acting
 
     def feed(self, looks: Mapping[Key, LookResult]) -> None:
         """Feeds looks that are about to be due to their tests: the larger part of each decision.
@@ -302,6 +314,7 @@ class Reconciler:
         self._specs.pop(key, None)
         self._last_look.pop(key, None)
         self._fed.pop(key, None)
+        self._acting.discard(key)
         METRICS.looked_at.set(len(self._memory))
         self.observer.measured.remove(key)
         self.observer.forget(key)

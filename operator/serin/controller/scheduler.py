@@ -1,6 +1,7 @@
-"""Whose turn it is: one heap of due times, one reconcile per key at a time, a bound on how many run at once.
+"""Whose turn it is: heaps of due times, one reconcile per key at a time, a bound on how many run at once.
 
-A timer per experiment would cost a task each and start them all at the same moment after a restart.
+A timer per experiment would cost a task each and start them all at the same moment after a restart. Turns mostly wait
+for Prometheus. Who has something to do in the cluster does not wait for those: a rollback least of all.
 """
 
 import asyncio
@@ -48,12 +49,18 @@ class Scheduler:
     Args:
         reconcile: one turn.
         concurrency: turns that may run at once.
+        urgent: whether a key's turn must not wait for room.
     """
 
-    def __init__(self, reconcile: Reconcile, concurrency: int = _AT_ONCE) -> None:
+    def __init__(
+        self, reconcile: Reconcile, concurrency: int = _AT_ONCE, urgent: Callable[[Key], bool] = lambda _: False
+    ) -> None:
         self._reconcile = reconcile
-        self._slots = asyncio.Semaphore(concurrency)
+        self._urgent = urgent
+        self._most = concurrency
         self._heap: list[tuple[float, Key]] = []
+        self._first: list[tuple[float, Key]] = []
+        """The same of those that are urgent."""
         self._due: dict[Key, float] = {}
         self._running: set[Key] = set()
         self._again: set[Key] = set()
@@ -63,16 +70,18 @@ class Scheduler:
         self._tasks: set[asyncio.Task[None]] = set()
         self.alive_at = time.monotonic()
 
-    def wake(self, key: Key, after: float = 0.0) -> None:
-        """Makes `key` due in `after` seconds at the latest."""
+    def wake(self, key: Key, after: float = 0.0, *, urgent: bool = False) -> None:
+        """Makes `key` due in `after` seconds at the latest; `urgent`: also when there is no room."""
         if key in self._running:
             # It may have read what it looks at before this came; when it ends, it says when it wants to be next.
             self._again.add(key)
             return
-        due = time.monotonic() + after
-        if due < self._due.get(key, math.inf):
+        known = self._due.get(key, math.inf)
+        due = min(time.monotonic() + after, known)
+        urgent = urgent or self._urgent(key)
+        if urgent or due < known:
             self._due[key] = due
-            heapq.heappush(self._heap, (due, key))
+            heapq.heappush(self._first if urgent else self._heap, (due, key))
             self._changed.set()
 
     async def run(self) -> None:
@@ -96,44 +105,49 @@ class Scheduler:
         return not left
 
     def _start_due(self) -> float:
-        """Starts what is due; the seconds until something else is."""
-        now = time.monotonic()
-        while self._heap and not self._closing:
-            due, key = self._heap[0]
-            if self._due.get(key) != due:
-                heapq.heappop(self._heap)
-            elif due <= now:
-                heapq.heappop(self._heap)
-                del self._due[key]
-                self._running.add(key)
-                task = asyncio.create_task(self._turn(key))
-                self._tasks.add(task)
-                task.add_done_callback(self._tasks.discard)
-            else:
-                return due - now
-        return math.inf
+        """Starts what is due and has room; the seconds until something else is due. A turn that ends makes room."""
+        now, wait = time.monotonic(), math.inf
+        for heap in (self._first, self._heap):
+            while heap and not self._closing:
+                due, key = heap[0]
+                if self._due.get(key) == due:
+                    if due > now:
+                        wait = min(wait, due - now)
+                        break
+                    if heap is self._heap and len(self._running) >= self._most:
+                        break
+                    del self._due[key]
+                    self._start(key)
+                heapq.heappop(heap)
+        return wait
+
+    def _start(self, key: Key) -> None:
+        self._running.add(key)
+        task = asyncio.create_task(self._turn(key))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
 
     async def _turn(self, key: Key) -> None:
         soonest, after = _SOONEST, None
-        async with self._slots:
-            # Whatever woke it until here is seen by this turn.
-            self._again.discard(key)
-            try:
-                if not self._closing:
-                    after = await self._reconcile(key)
-                self._failures.pop(key, None)
-            except Exception as error:  # noqa: BLE001 - one experiment's fault must not stop the others
-                failures = self._failures[key] = self._failures.get(key, 0) + 1
-                after = jittered(backoff(failures))
-                # Its own writes wake it too: without a pause, a look that fails after a write would never rest.
-                soonest = _FIRST_BACKOFF
-                known = {"namespace": key.namespace, "experiment": key.name, "retry_in": round(after, 1)}
-                if isinstance(error, KubeError):  # an outage of the API server is no fault of this program
-                    _log.warning("look failed", error=str(error), **known)
-                else:
-                    _log.exception("look failed", **known)
-            finally:
-                self._running.discard(key)
+        # Whatever woke it until here is seen by this turn.
+        self._again.discard(key)
+        try:
+            if not self._closing:
+                after = await self._reconcile(key)
+            self._failures.pop(key, None)
+        except Exception as error:  # noqa: BLE001 - one experiment's fault must not stop the others
+            failures = self._failures[key] = self._failures.get(key, 0) + 1
+            after = jittered(backoff(failures))
+            # Its own writes wake it too: without a pause, a look that fails after a write would never rest.
+            soonest = _FIRST_BACKOFF
+            known = {"namespace": key.namespace, "experiment": key.name, "retry_in": round(after, 1)}
+            if isinstance(error, KubeError):  # an outage of the API server is no fault of this program
+                _log.warning("look failed", error=str(error), **known)
+            else:
+                _log.exception("look failed", **known)
+        finally:
+            self._running.discard(key)
+            self._changed.set()
         if key in self._again:
             self._again.discard(key)
             after = _AGAIN if after is None else min(after, _AGAIN)

@@ -110,6 +110,35 @@ async def test_no_more_turns_at_once_than_allowed() -> None:
     assert most == 3
 
 
+@pytest.mark.parametrize("how", ["asked", "known", "waits already"])
+async def test_who_has_something_to_do_does_not_wait_for_room(how: str) -> None:
+    """A rollback among thousands that wait for a Prometheus which does not answer."""
+    go, turns = asyncio.Event(), list[str]()
+    acting: set[Key] = {KEY} if how == "known" else set()
+
+    async def reconcile(key: Key) -> float | None:
+        turns.append(key.name)
+        await go.wait()
+        return None
+
+    scheduler = Scheduler(reconcile, concurrency=2, urgent=acting.__contains__)
+    async with running(scheduler):
+        for number in range(5):
+            scheduler.wake(Key("shop", str(number)))
+        await eventually(lambda: len(turns) == 2)
+        scheduler.wake(KEY, urgent=how == "asked")
+        if how == "waits already":
+            await asyncio.sleep(0.05)
+            assert KEY.name not in turns
+            scheduler.wake(KEY, 3600.0, urgent=True)
+        await eventually(lambda: KEY.name in turns)
+        assert len(turns) == 3, "the others wait for room"
+        go.set()
+        await eventually(lambda: len(turns) == 6)
+        await asyncio.sleep(0.05)
+    assert sorted(turns) == ["0", "1", "2", "3", "4", KEY.name], "each had one turn"
+
+
 async def test_failure_does_not_stop_the_others_and_is_tried_again() -> None:
     """A key whose turn raises comes again after its pause, and other keys go on meanwhile."""
     turns: list[str] = []
