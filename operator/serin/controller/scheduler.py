@@ -19,9 +19,11 @@ from serin.kube.errors import KubeError
 
 _FIRST_BACKOFF: Final = 1.0
 _LONGEST_BACKOFF: Final = 60.0
-_AT_ONCE: Final = 1024
-"""Turns that may run at once. Most wait for an answer of Prometheus that they share; there are more of them than share
-one, or nobody would ask for the next while this one is read. Threads bound the calls to the API server."""
+_AT_ONCE: Final = 256
+"""Turns that may run at once, each with what it has read of its experiment. Most wait for an answer of Prometheus that
+they share. Threads bound the calls to the API server."""
+_SHARE: Final = 4
+"""Or so many of all: of thousands there must be more than share one answer, for others to ask while that is read."""
 _SOONEST: Final = 0.05
 _JITTER: Final = 0.1
 _AGAIN: Final = 0.3
@@ -48,7 +50,7 @@ class Scheduler:
 
     Args:
         reconcile: one turn.
-        concurrency: turns that may run at once.
+        concurrency: turns that may run at once, at least.
         urgent: whether a key's turn must not wait for room.
     """
 
@@ -107,6 +109,7 @@ class Scheduler:
     def _start_due(self) -> float:
         """Starts what is due and has room; the seconds until something else is due. A turn that ends makes room."""
         now, wait = time.monotonic(), math.inf
+        room = max(self._most, (len(self._due) + len(self._running)) // _SHARE)
         for heap in (self._first, self._heap):
             while heap and not self._closing:
                 due, key = heap[0]
@@ -114,7 +117,7 @@ class Scheduler:
                     if due > now:
                         wait = min(wait, due - now)
                         break
-                    if heap is self._heap and len(self._running) >= self._most:
+                    if heap is self._heap and len(self._running) >= room:
                         break
                     del self._due[key]
                     self._start(key)
