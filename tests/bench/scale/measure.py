@@ -146,9 +146,8 @@ class Bench:
             await asyncio.sleep(soonest + self.plan.between(time.time() + soonest))
             now = await self._moment(operator)
             used = Used(before, now)
-            share = used.rose("serin_looks_total", result="Counted") / (
-                size * SERVICES * used.seconds / self.plan.interval
-            )
+            intervals = max(1, round(used.seconds / self.plan.interval))
+            share = used.rose("serin_looks_total", result="Counted") / (size * SERVICES * intervals)
             # More than there are in an interval is still being made up for.
             if abs(share - 1) <= _SPREAD:
                 return
