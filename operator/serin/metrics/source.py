@@ -46,7 +46,7 @@ from serin.metrics.sums import Sums
 __all__ = ["MetricsSource", "Target"]
 
 _KEPT: Final = 1024
-_KEPT_SECONDS: Final = 60.0
+_KEPT_SECONDS: Final = 30.0
 """For which an answer is kept from when it is there: after a start with thousands of experiments they look by turns."""
 _FIRST_ROWS: Final = 140
 """Elements for one target until an answer has told: both variants with a large histogram."""
