@@ -231,11 +231,13 @@ class Observer:
             return (lost,)
         found = []
         slot, until = slot_of(obj, spec), unix(status.counted_until)
-        targets = {service.name: self.targets.of(obj, spec, service, status) for service in spec.services}
         due = windows(until, now, *slot, len(self.measured))
+        if not due:
+            return ()
+        targets = {service.name: self.targets.of(obj, spec, service, status) for service in spec.services}
         single, overdue = (until + slot.interval, slot.interval), now - (until + 2.5 * slot.interval)
         # Where thousands look by turns, another look may have become due while the answer to this one came.
-        barely = due and due[0][1] > slot.interval and overdue < _BARELY * slot.interval
+        barely = due[0][1] > slot.interval and overdue < _BARELY * slot.interval
         if barely and all(self.source.asked(each, *single) for each in targets.values()):
             due = [single]
         for ends_at, seconds in due:
