@@ -109,7 +109,7 @@ class Answer:
                 # Nearly all of the rows.
                 buckets.append(row)
                 continue
-            variant = tuple([label(name, "") for name in keys])
+            variant = values_of(keys, row)
             if part == STEADY:
                 self.steady[variant] = row.value
             elif part == SEEN:
