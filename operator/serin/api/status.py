@@ -207,8 +207,11 @@ class Status(_Struct, frozen=True):
     conditions: tuple[Condition, ...] = ()
     transitions: tuple[Transition, ...] = ()
     step: Step | None = None
-    checkpoint: dict[str, str] = {}
-    """Sufficient statistics by `service/guardrail`. Other keys have an underscore, which no name has."""
+    checkpoint: dict[str, Any] = {}
+    """Sufficient statistics by `service/guardrail`. Other keys have an underscore, which no name has.
+
+    Texts. What was counted since the last write is none yet: it becomes the one that is `str` of it.
+    """
 
     @property
     def sample_ratios(self) -> tuple[tuple[str, SampleRatioStatus], ...]:
@@ -225,14 +228,16 @@ def parse_status(status: object) -> Status:
     rebuilds it from the cluster: weights are read from the router, evidence starts again from nothing.
     """
     try:
-        return msgspec.convert(status or {}, Status)
+        read = msgspec.convert(status or {}, Status)
+        msgspec.convert(read.checkpoint, dict[str, str])
     except (msgspec.ValidationError, ValueError):
         return Status()
+    return read
 
 
 def status_to_json(status: Status) -> dict[str, Any]:
     """The inverse of `parse_status`, as the API server gives it back: lists, no tuples; columns always."""
-    result: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(status))
+    result: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(status, enc_hook=str))
     for service, each in zip(result.get("services", ()), status.services, strict=True):
         service["weight"] = each.weight
     return {**result, "phase": str(status.phase), "weight": status.weight}

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Final, NamedTuple, TypeAlias
+from typing import Any, Final, NamedTuple, TypeAlias
 
 from serin.api.spec import Spec
 from serin.engine.configs import guardrail_names, latency_config, rate_config
@@ -15,9 +15,9 @@ from serin.stats import (
     LatencyLook,
     Look,
     RateConfig,
+    Record,
     State,
     decode,
-    encode,
     judge_all,
     start,
     update_all,
@@ -39,7 +39,7 @@ class First(NamedTuple):
     """What the counting of a look depends on."""
 
     spec: Spec
-    checkpoint: dict[str, str]
+    checkpoint: dict[str, Any]
     look: LookResult
     baking: bool
 
@@ -80,7 +80,7 @@ class Tests:
         kept: the checkpoint; the caller's copy.
     """
 
-    def __init__(self, spec: Spec, kept: dict[str, str]) -> None:
+    def __init__(self, spec: Spec, kept: dict[str, Any]) -> None:
         self._spec, self._kept = spec, kept
         self._states: dict[tuple[str, str], tuple[Config, State]] = {}
         self._evidence: list[Evidence] | None = None
@@ -133,9 +133,9 @@ class Tests:
             found.setdefault(service, []).append((guardrail, evidence))
         return {service: tuple(parts) for service, parts in found.items()}
 
-    def checkpoint(self) -> dict[str, str]:
+    def checkpoint(self) -> dict[str, Any]:
         """What the next decision goes on from."""
-        tests = {f"{service}/{name}": encode(*each) for (service, name), each in self._states.items()}
+        tests = {f"{service}/{name}": Record(state) for (service, name), (_, state) in self._states.items()}
         return {**self._kept, **tests}
 
     def _looks(

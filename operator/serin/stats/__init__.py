@@ -6,13 +6,14 @@ Guardrails ask about harm at every look, so they must stay right under continuou
   at once.
 * `from_arms`, `from_pods`, `dispersion_of`: what the time before a run says about noise.
 * `count_split`, `judge_split`: sample ratio mismatch.
-* `encode`, `decode`: its state as a short text, to go on after a restart.
+* `encode`, `decode`: its state as a short text, to go on after a restart. `Record`: one that is not written yet.
 * `RateConfig`, `LatencyConfig`, `Dispersion`: what is fixed before a run.
 * `Look`, `LatencyLook`: what is counted. `Evidence`, `Verdict`, `Rule`: what is answered.
 
 The methods are explained in docs/design/statistics.md.
 """
 
+from serin.stats.checkpoint import Record
 from serin.stats.config import Dispersion, LatencyConfig, RateConfig
 from serin.stats.guardrail import decode, encode, judge, judge_all, start, update, update_all
 from serin.stats.history import dispersion_of, from_arms, from_pods
@@ -29,6 +30,7 @@ __all__ = [
     "Look",
     "RateConfig",
     "RateState",
+    "Record",
     "Rule",
     "SampleRatio",
     "SampleRatioConfig",

@@ -11,6 +11,7 @@ import binascii
 import itertools
 import struct
 import zlib
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -18,22 +19,43 @@ import numpy as np
 from serin.stats import ratio
 from serin.stats.clumps import CLUMPS
 from serin.stats.looks import Rule
-from serin.stats.state import NOISE, State
+from serin.stats.state import NOISE, Parts, State
 
 if TYPE_CHECKING:
     from serin.stats.plan import Plan
 
 VERSION = 3
 _HEADER = struct.Struct("<BIddIIbBb4qd")
+_OTHER = "the checkpoint belongs to other settings (alpha, limits, stages, edges or dispersion)"
 _LARGEST = 1 << 20
 """Bytes after decompression that a record may have: far above any real one, far below what could hurt."""
 
 
-def pack(plan: Plan, state: State) -> str:
+@dataclass(frozen=True, slots=True, eq=False)
+class Record:
+    """A state in a checkpoint that is not written yet: its text, which is only made to be written, is `str` of it."""
+
+    state: State
+
+    def __str__(self) -> str:
+        return pack(self.state)
+
+    def __eq__(self, other: object) -> bool:
+        """The same state, or the text of the same."""
+        if isinstance(other, Record):
+            return self.state == other.state
+        return str(self) == other if isinstance(other, str) else NotImplemented
+
+    def __hash__(self) -> int:
+        return hash(str(self))
+
+
+def pack(packed: State) -> str:
     """The record of a state."""
+    state = packed.parts
     header = _HEADER.pack(
         VERSION,
-        plan.fingerprint,
+        packed.fingerprint,
         state.seconds,
         state.bake_seconds,
         state.started,
@@ -60,12 +82,16 @@ def pack(plan: Plan, state: State) -> str:
     return base64.b64encode(deflate.compress(header + b"".join(arrays)) + deflate.flush()).decode("ascii")
 
 
-def unpack(plan: Plan, record: str) -> State:
+def unpack(plan: Plan, record: str | Record) -> State:
     """The state of a record.
 
     Raises:
         ValueError: not a record, an unknown version, or a record of another config.
     """
+    if isinstance(record, Record):
+        if record.state.fingerprint != plan.fingerprint:
+            raise ValueError(_OTHER)
+        return record.state
     try:
         inflate = zlib.decompressobj()
         raw = inflate.decompress(base64.b64decode(record, validate=True), _LARGEST)
@@ -75,21 +101,21 @@ def unpack(plan: Plan, record: str) -> State:
     if version != VERSION:
         raise ValueError(f"the checkpoint has version {version}, this program reads version {VERSION}")
     if fingerprint != plan.fingerprint:
-        raise ValueError("the checkpoint belongs to other settings (alpha, limits, stages, edges or dispersion)")
+        raise ValueError(_OTHER)
     cells = plan.thresholds + 1
     wealth = plan.rows * len(plan.columns.excess) * 4
     sizes = (3 * cells * 8, wealth, plan.rows * 4, NOISE * 8, CLUMPS * 8, plan.thresholds * 8, ratio.KNOTS * 8)
     if len(raw) != _HEADER.size + sum(sizes) or not inflate.eof:
         raise ValueError("the checkpoint is cut short or too long; the run's evidence starts anew")
     ends = list(itertools.accumulate(sizes, initial=_HEADER.size))
-    parts = [np.frombuffer(raw, np.uint8, size, end) for size, end in zip(sizes, ends, strict=False)]
-    counts = _planes(parts[0], 8).view("<i8").astype(np.int64, copy=False).reshape(3, cells)
+    pieces = [np.frombuffer(raw, np.uint8, size, end) for size, end in zip(sizes, ends, strict=False)]
+    counts = _planes(pieces[0], 8).view("<i8").astype(np.int64, copy=False).reshape(3, cells)
     seconds, bake_seconds, started, bake_started, primary, failed, decided, *tripped, phi = header
     edges = -1 <= primary < plan.thresholds and -1 <= decided < plan.thresholds
     if not (failed < len(Rule) and edges and started <= len(plan.restarts)):
         raise ValueError("the checkpoint is damaged; the run's evidence starts anew")
     bad, total, control_bad, control_total = tripped
-    return State(
+    parts = Parts(
         seconds=seconds,
         bake_seconds=bake_seconds,
         started=started,
@@ -102,13 +128,14 @@ def unpack(plan: Plan, record: str) -> State:
         control=counts[0],
         canary=counts[1],
         bake=counts[2],
-        wealth=_planes(parts[1], 4).view("<f4").astype(np.float32, copy=False).reshape(plan.rows, -1),
-        variance=parts[2].view("<f4").astype(np.float32),
-        noise=parts[3].view("<f8").astype(np.float64),
-        clumps=parts[4].view("<f8").astype(np.float64),
-        due=_planes(parts[5], 8).view("<f8").astype(np.float64, copy=False),
-        profile=_planes(parts[6], 8).view("<f8").astype(np.float64, copy=False),
+        wealth=_planes(pieces[1], 4).view("<f4").astype(np.float32, copy=False).reshape(plan.rows, -1),
+        variance=pieces[2].view("<f4").astype(np.float32),
+        noise=pieces[3].view("<f8").astype(np.float64),
+        clumps=pieces[4].view("<f8").astype(np.float64),
+        due=_planes(pieces[5], 8).view("<f8").astype(np.float64, copy=False),
+        profile=_planes(pieces[6], 8).view("<f8").astype(np.float64, copy=False),
     )
+    return State.of(parts, fingerprint)
 
 
 def _planes(

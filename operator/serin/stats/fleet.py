@@ -5,7 +5,6 @@ One guardrail is a fleet of one, so there is one path through the arithmetic and
 
 from __future__ import annotations
 
-import dataclasses
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING
@@ -13,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from serin.stats.looks import LatencyLook, Look
-from serin.stats.state import State, initial
+from serin.stats.state import NAMES, Parts, State, initial, layout_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -51,12 +50,13 @@ class Constants:
     min_requests: Ints
     max_share: Floats
     warn_share: Floats
+    fingerprint: NDArray[np.uint64]
     groups: tuple[tuple[Ints, Floats, Floats], ...]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Fleet:
-    """The states of n guardrails: each field is that of `State` with a leading axis."""
+    """The states of n guardrails: each field is that of `Parts` with a leading axis."""
 
     seconds: Floats
     bake_seconds: Floats
@@ -98,9 +98,6 @@ class Looks:
     canary: Counts
 
 
-_FIELDS = tuple(field.name for field in dataclasses.fields(Fleet))
-
-
 @lru_cache(maxsize=16)
 def constants_of(plans: tuple[Plan, ...]) -> Constants:
     """The constants of a fleet.
@@ -138,6 +135,7 @@ def constants_of(plans: tuple[Plan, ...]) -> Constants:
         min_requests=np.array([plan.config.min_requests for plan in places])[at],
         max_share=np.array([plan.max_share or 0.0 for plan in places])[at],
         warn_share=np.array([plan.warn_share or 0.0 for plan in places])[at],
+        fingerprint=np.array([plan.fingerprint for plan in places], dtype=np.uint64)[at],
         groups=tuple(
             (np.array(members), plans[members[0]].restarts, plans[members[0]].begun) for members in by_restarts.values()
         ),
@@ -151,15 +149,27 @@ def started(plans: Sequence[Plan]) -> Fleet:
 
 def stacked(states: Sequence[State]) -> Fleet:
     """States of one shape as a fleet."""
-    return Fleet(**{name: np.array([getattr(state, name) for state in states]) for name in _FIELDS})
+    records = np.frombuffer(b"".join([state.raw for state in states]), states[0].layout)
+    return Fleet(**{name: records[name].copy() for name in NAMES})
 
 
-def picked(fleet: Fleet, i: int) -> State:
-    """One guardrail of the fleet."""
-    fields = {name: getattr(fleet, name)[i] for name in _FIELDS}
-    scalars = {name: value.item() for name, value in fields.items() if not value.ndim}
-    fields["tripped"] = tuple(fields["tripped"].tolist())
-    return State(**{**fields, **scalars})
+def picked(constants: Constants, fleet: Fleet) -> list[State]:
+    """The state of each guardrail of the fleet."""
+    records = np.zeros(len(fleet.seconds), layout_of(fleet.due.shape[1], *fleet.wealth.shape[1:]))
+    records["fingerprint"] = constants.fingerprint
+    for name in NAMES:
+        records[name] = getattr(fleet, name)
+    raw, size = records.tobytes(), records.itemsize
+    return [State(records.dtype, raw[begin : begin + size]) for begin in range(0, len(raw), size)]
+
+
+def opened(fleet: Fleet) -> list[Parts]:
+    """What the state of each guardrail of the fleet consists of."""
+    columns = [getattr(fleet, name) for name in NAMES]
+    tripped = NAMES.index("tripped")
+    columns = [list(each) if each.ndim > 1 else each.tolist() for each in columns]
+    columns[tripped] = [tuple(each) for each in fleet.tripped.tolist()]
+    return [Parts(*each) for each in zip(*columns, strict=True)]
 
 
 def looks_of(looks: Sequence[Look | LatencyLook]) -> Looks:

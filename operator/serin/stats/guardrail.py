@@ -18,6 +18,7 @@ from serin.stats.state import LatencyState, RateState, State, initial
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from serin.stats.checkpoint import Record
     from serin.stats.config import LatencyConfig, RateConfig
     from serin.stats.looks import Evidence, Look
     from serin.stats.plan import Config, Plan
@@ -73,7 +74,7 @@ def update_all(items: Sequence[tuple[Config, State, Look | LatencyLook]]) -> lis
     for members in shapes.values():
         constants = constants_of(tuple(plans[i] for i in members))
         fleet = advance(constants, stacked([items[i][1] for i in members]), looks_of([items[i][2] for i in members]))
-        found.update((i, picked(fleet, at)) for at, i in enumerate(members))
+        found.update(zip(members, picked(constants, fleet), strict=True))
     return [found[i] for i in range(len(items))]
 
 
@@ -95,13 +96,13 @@ def judge_all(items: Sequence[tuple[Config, State]]) -> list[Evidence]:
     return judgement.judge_all([(plan_of(config), state) for config, state in items])
 
 
-def encode(config: Config, state: State) -> str:
+def encode(state: State) -> str:
     """The state as a compact ASCII record (versioned, base64), for a checkpoint in status."""
-    return checkpoint.pack(plan_of(config), state)
+    return checkpoint.pack(state)
 
 
-def decode(config: Config, record: str) -> State:
-    """The state that `encode` wrote; it goes on bit for bit as if never stopped.
+def decode(config: Config, record: str | Record) -> State:
+    """The state that `encode` wrote, or that waits to be written; it goes on bit for bit as if never stopped.
 
     Raises:
         ValueError: not a record, an unknown version, or a record of another config, with a sentence. The config

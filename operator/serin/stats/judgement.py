@@ -9,14 +9,14 @@ from serin.stats import mixture, ratio, refine, wording
 from serin.stats.bounds import interpolated_quantile
 from serin.stats.config import LatencyConfig
 from serin.stats.evidence import RULES, standing
-from serin.stats.fleet import constants_of, stacked
+from serin.stats.fleet import constants_of, opened, stacked
 from serin.stats.looks import Evidence, Rule, Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from serin.stats.plan import Plan
-    from serin.stats.state import Counts, State
+    from serin.stats.state import Counts, Parts, State
 
 
 def judge_all(items: Sequence[tuple[Plan, State]]) -> list[Evidence]:
@@ -27,15 +27,22 @@ def judge_all(items: Sequence[tuple[Plan, State]]) -> list[Evidence]:
     found: dict[int, Evidence] = {}
     for members in shapes.values():
         constants = constants_of(tuple(items[i][0] for i in members))
-        seen = standing(constants, stacked([items[i][1] for i in members]))
-        for i, log_multiple, *above in zip(
-            members, seen.log_multiple.tolist(), seen.above_max.tolist(), seen.above_warn.tolist(), strict=True
+        fleet = stacked([items[i][1] for i in members])
+        seen = standing(constants, fleet)
+        for i, state, log_multiple, *above in zip(
+            members,
+            opened(fleet),
+            seen.log_multiple.tolist(),
+            seen.above_max.tolist(),
+            seen.above_warn.tolist(),
+            strict=True,
         ):
-            found[i] = _judged(*items[i], math.exp(log_multiple), *_verdict(*items[i], *above))
+            plan = items[i][0]
+            found[i] = _judged(plan, state, math.exp(log_multiple), *_verdict(plan, state, *above))
     return [found[i] for i in range(len(items))]
 
 
-def _judged(plan: Plan, state: State, multiple: float, verdict: Verdict, rule: Rule) -> Evidence:
+def _judged(plan: Plan, state: Parts, multiple: float, verdict: Verdict, rule: Rule) -> Evidence:
     if state.failed and rule is not Rule.BREAKER:
         # what was rejected stays rejected, whatever came after
         multiple = max(multiple, 1.0)
@@ -70,7 +77,7 @@ def _judged(plan: Plan, state: State, multiple: float, verdict: Verdict, rule: R
     return wording.explained(plan, state, evidence)
 
 
-def _verdict(plan: Plan, state: State, above_max: bool, above_warn: bool) -> tuple[Verdict, Rule]:
+def _verdict(plan: Plan, state: Parts, above_max: bool, above_warn: bool) -> tuple[Verdict, Rule]:
     if state.failed:
         return Verdict.FAILING, RULES[state.failed]
     served = state.bake if state.baking else state.canary
@@ -83,13 +90,13 @@ def _verdict(plan: Plan, state: State, above_max: bool, above_warn: bool) -> tup
     return Verdict.HEALTHY, Rule.NONE
 
 
-def _counts(state: State, served: Counts, edge: int) -> tuple[int, int, int, int]:
+def _counts(state: Parts, served: Counts, edge: int) -> tuple[int, int, int, int]:
     if edge < 0:
         return 0, int(state.control[-1]), 0, int(served[-1])
     return int(state.control[edge]), int(state.control[-1]), int(served[edge]), int(served[-1])
 
 
-def _ratio(plan: Plan, state: State, edge: int, control_bad: int, canary_bad: int) -> tuple[float | None, float, float]:
+def _ratio(plan: Plan, state: Parts, edge: int, control_bad: int, canary_bad: int) -> tuple[float | None, float, float]:
     """The ratio with its interval; against the baseline of a bake it is the plain ratio, without one.
 
     The likelihood by look is kept for the edge that is usually reported. Where another edge decided, it is that of the
@@ -112,7 +119,7 @@ def _ratio(plan: Plan, state: State, edge: int, control_bad: int, canary_bad: in
     return (plain if at_end else best), low, high
 
 
-def _spread(plan: Plan, state: State) -> float:
+def _spread(plan: Plan, state: Parts) -> float:
     """The factor by which two equal versions may differ after so many batches: two standard deviations of it."""
     batches = max(1.0, state.seconds / mixture.BATCH_SECONDS)
     tau2 = float(plan.tau2[plan.level_row] * state.noise[refine.FACTOR])

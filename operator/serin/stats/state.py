@@ -1,9 +1,16 @@
-"""Everything a guardrail remembers: sums, never samples, and the same few hundred numbers on day 13 as on day one."""
+"""Everything a guardrail remembers: sums, never samples, and the same few hundred numbers on day 13 as on day one.
+
+Between two looks that is one row of bytes. An object with an array for each part takes twice the memory, and many rows
+of one layout are read and written by numpy at once (`serin.stats.fleet`), however many guardrails they are of.
+"""
 
 from __future__ import annotations
 
+import dataclasses
+import sys
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeAlias
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 import numpy as np
 
@@ -17,14 +24,56 @@ if TYPE_CHECKING:
     from serin.stats.plan import Plan
 
 Counts: TypeAlias = "NDArray[np.int64]"
+Layout: TypeAlias = "np.dtype[np.void]"
 
 NOISE = 8
 """Numbers of `State.noise`, see `serin.stats.refine`."""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True)
 class State:
     """The state of one guardrail. Treat it as opaque: `judge` reads it, `encode` stores it.
+
+    Attributes:
+        layout: where each of `Parts` lies, behind the fingerprint of the config that they were counted under.
+        raw: all of it.
+    """
+
+    layout: Layout
+    raw: bytes
+
+    @property
+    def fingerprint(self) -> int:
+        """Of the config that it was counted under."""
+        return int.from_bytes(self.raw[:_WORD], sys.byteorder)
+
+    @property
+    def failed(self) -> int:
+        """Index into `Rule` of the first rule that rejected, 0 if none."""
+        begin = _at_failed(self.layout)
+        return int.from_bytes(self.raw[begin : begin + _WORD], sys.byteorder)
+
+    @property
+    def parts(self) -> Parts:
+        """What it consists of."""
+        record = np.frombuffer(self.raw, self.layout)[0]
+        fields = {name: record[name] for name in NAMES}
+        scalars = {name: value.item() for name, value in fields.items() if not value.ndim}
+        return Parts(**{**fields, "tripped": tuple(fields["tripped"].tolist()), **scalars})
+
+    @staticmethod
+    def of(parts: Parts, fingerprint: int) -> State:
+        """The state that consists of `parts`."""
+        record = np.zeros(1, layout_of(len(parts.due), *parts.wealth.shape))
+        record["fingerprint"] = fingerprint
+        for name in NAMES:
+            record[name] = getattr(parts, name)
+        return State(record.dtype, record.tobytes())
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Parts:
+    """What a state consists of.
 
     Attributes:
         seconds: counted seconds with control. bake_seconds: counted seconds of the bake.
@@ -71,6 +120,37 @@ class State:
 RateState = State
 LatencyState = State
 
+NAMES: Final = tuple(field.name for field in dataclasses.fields(Parts))
+_WORD: Final = 8
+
+
+@lru_cache(maxsize=64)
+def layout_of(edges: int, rows: int, columns: int) -> Layout:
+    """The layout of states with so many edges, and bets in so many rows and columns.
+
+    Whole words, and what has half of one behind all others: each number lies where the processor wants it.
+    """
+    shapes: dict[str, tuple[Any, ...]] = {
+        "fingerprint": (np.uint64,),
+        **dict.fromkeys(("seconds", "bake_seconds", "phi"), (np.float64,)),
+        **dict.fromkeys(("started", "bake_started", "primary", "failed", "decided"), (np.int64,)),
+        "tripped": (np.int64, 4),
+        **dict.fromkeys(("control", "canary", "bake"), (np.int64, edges + 1)),
+        "due": (np.float64, (edges,)),
+        "noise": (np.float64, NOISE),
+        "clumps": (np.float64, CLUMPS),
+        "profile": (np.float64, ratio.KNOTS),
+        "wealth": (np.float32, (rows, columns)),
+        "variance": (np.float32, rows),
+    }
+    return np.dtype([(name, *shape) for name, shape in shapes.items()], align=True)
+
+
+@lru_cache(maxsize=64)
+def _at_failed(layout: Layout) -> int:
+    assert layout.fields is not None
+    return layout.fields["failed"][1]
+
 
 def initial(plan: Plan) -> State:
     """The state before the first look: the stake of the start is placed, equally on all edges."""
@@ -81,7 +161,7 @@ def initial(plan: Plan) -> State:
         wealth = np.log(stake).astype(np.float32)
     noise = np.zeros(NOISE)
     noise[-1] = 1.0
-    return State(
+    parts = Parts(
         seconds=0.0,
         bake_seconds=0.0,
         started=0,
@@ -101,3 +181,4 @@ def initial(plan: Plan) -> State:
         variance=np.zeros(plan.rows, dtype=np.float32),
         profile=np.zeros(ratio.KNOTS),
     )
+    return State.of(parts, plan.fingerprint)

@@ -15,12 +15,12 @@ from serin.stats.looks import Rule, Verdict
 if TYPE_CHECKING:
     from serin.stats.looks import Evidence
     from serin.stats.plan import Plan
-    from serin.stats.state import State
+    from serin.stats.state import Parts
 
 THOUSAND = 1000
 
 
-def explained(plan: Plan, state: State, evidence: Evidence) -> Evidence:
+def explained(plan: Plan, state: Parts, evidence: Evidence) -> Evidence:
     """The evidence with its reason."""
     if evidence.verdict is Verdict.INSUFFICIENT:
         phase = " while baking" if state.baking else ""
@@ -70,7 +70,7 @@ def _short(value: float) -> str:
     return f"{value:.0f}" if value >= 10 else f"{value:.2g}"  # noqa: PLR2004 - two digits
 
 
-def _errors(state: State, evidence: Evidence) -> str:
+def _errors(state: Parts, evidence: Evidence) -> str:
     control = f"control {share(evidence.control_value)} ({evidence.control_bad:,} of {evidence.control_total:,})"
     canary = f"{share(evidence.canary_value)} of requests ({evidence.canary_bad:,} of {evidence.canary_total:,})"
     text = (
@@ -82,7 +82,7 @@ def _errors(state: State, evidence: Evidence) -> str:
     return f"{text}, {ratio}" if ratio else text
 
 
-def _latency(plan: Plan, state: State, evidence: Evidence) -> str:
+def _latency(plan: Plan, state: Parts, evidence: Evidence) -> str:
     quantile = plan.config.quantile if isinstance(plan.config, LatencyConfig) else 0.95
     who, before = ("the new version", " before") if state.baking else ("canary", "")
     text = f"{who}'s P{100 * quantile:g} is {duration(evidence.canary_p95)}"

@@ -45,11 +45,11 @@ def measured() -> dict[str, float]:
         for _ in range(500):
             state = update(config, state, look)
         states[config] = state
-        record = encode(config, state)
+        record = encode(state)
         size += len(record)
         found[f"update, one by one, {name}: us"] = microseconds(lambda c=config, s=state, k=look: update(c, s, k), 200)
         found[f"judge, {name}: us"] = microseconds(lambda c=config, s=state: judge(c, s), 100)
-        found[f"encode, {name}: us"] = microseconds(lambda c=config, s=state: encode(c, s), 100)
+        found[f"encode, {name}: us"] = microseconds(lambda s=state: encode(s), 100)
         found[f"decode, {name}: us"] = microseconds(lambda c=config, r=record: decode(c, r), 100)
     both = [(config, states[config], look) for config, look in LOOKS.items()] * EXPERIMENTS
     found[f"update_all of {EXPERIMENTS} services, a service with both guardrails: us"] = (

@@ -123,7 +123,7 @@ def evidence(counts: list[tuple[int, int, int, int]], tau2: float = 0.05) -> flo
         look = Look(30.0, control, min(control_bad, control), canary, min(canary_bad, canary))
         state = update(config, state, look)
     plan = planned(config)
-    cells = state.wealth[: plan.compared].astype(float)
+    cells = state.parts.wealth[: plan.compared].astype(float)
     return float(np.log(np.exp(cells - cells.max()).sum()) + cells.max())
 
 

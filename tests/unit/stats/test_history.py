@@ -131,7 +131,7 @@ def factor_after(hours: float, tau2: float, *, ratio: float = 1.0, onset: int = 
     for i, (a, b, c, d) in enumerate(zip(control_total, control_bad, canary_total, canary_bad, strict=True)):
         more = int(rng.poisson(d * (ratio - 1))) if i >= onset else 0
         state = update(config, state, Look(SECONDS, int(a), int(b), int(c), min(int(c), int(d) + more)))
-    return float(state.noise[refine.FACTOR])
+    return float(state.parts.noise[refine.FACTOR])
 
 
 def test_a_run_learns_that_its_pods_are_calm() -> None:

@@ -76,14 +76,14 @@ def test_sixty_milliseconds_are_found_within_two_minutes(rates: tuple[float, flo
 def test_failing_explains_itself() -> None:
     """A rejection names both P95, and the edge that decided with its shares and their ratio."""
     state, evidence, _ = run(CONFIG, traffic(3, added=0.06))
-    assert evidence.edge == EDGES[state.decided]
+    assert evidence.edge == EDGES[state.parts.decided]
     assert evidence.canary_bad / evidence.canary_total > 2 * evidence.control_bad / evidence.control_total
     assert evidence.ratio is not None
     assert evidence.ratio_low < evidence.ratio < evidence.ratio_high
     assert evidence.canary_p95 == evidence.canary_value
     assert evidence.control_p95 == pytest.approx(0.11, abs=0.01)
     assert evidence.reason.startswith("canary's P95 is 1")
-    assert f"slower than {1000 * EDGES[state.decided]:g} ms" in evidence.reason
+    assert f"slower than {1000 * EDGES[state.parts.decided]:g} ms" in evidence.reason
     assert "above max 150 ms" in evidence.reason
 
 
@@ -173,7 +173,7 @@ def test_extremes_stay_finite(total: int) -> None:
             look = LatencyLook(10.0, EDGES, (fast,) * len(EDGES), (fast,) * len(EDGES), total, total)
             state = update(config, state, look)
             evidence = judge(config, state)
-        assert np.isfinite(state.wealth).all()
+        assert np.isfinite(state.parts.wealth).all()
         assert math.isfinite(evidence.evidence)
 
 
@@ -186,5 +186,5 @@ def test_dispersion_may_differ_by_edge() -> None:
     calm, loud = start(shared), start(mixed)
     for look in looks:
         calm, loud = update(shared, calm, look), update(mixed, loud, look)
-    np.testing.assert_array_equal(calm.wealth[:6], loud.wealth[:6])
+    np.testing.assert_array_equal(calm.parts.wealth[:6], loud.parts.wealth[:6])
     assert judge(mixed, loud).evidence < judge(shared, calm).evidence

@@ -208,7 +208,7 @@ def test_a_lull_in_control_says_nothing() -> None:
     state = start(config)
     for look in (Look(5.0, 0, 0, 60, 20), Look(5.0, 60, 20, 0, 0), Look(5.0, 0, 0, 0, 0)):
         state = update(config, state, look)
-    np.testing.assert_array_equal(state.wealth, start(config).wealth)
+    np.testing.assert_array_equal(state.parts.wealth, start(config).parts.wealth)
 
 
 @pytest.mark.parametrize(
@@ -231,8 +231,8 @@ def test_extremes_stay_finite(look: Look) -> None:
         for _ in range(50):
             state = update(config, state, look)
             evidence = judge(config, state)
-        assert np.isfinite(state.wealth).all()
-        assert np.isfinite(state.profile).all()
+        assert np.isfinite(state.parts.wealth).all()
+        assert np.isfinite(state.parts.profile).all()
         assert math.isfinite(evidence.evidence)
         assert not math.isnan(evidence.ratio_low + evidence.ratio_high)
 
@@ -245,7 +245,7 @@ def test_a_hundred_thousand_looks() -> None:
         state = update(CONFIG, state, look)
     assert judge(CONFIG, state).verdict is Verdict.HEALTHY
     assert judge(CONFIG, state).ratio == pytest.approx(1.0, rel=0.01)
-    assert state.wealth.nbytes == start(CONFIG).wealth.nbytes
+    assert state.parts.wealth.nbytes == start(CONFIG).parts.wealth.nbytes
 
 
 def test_merged_looks_decide_alike() -> None:
