@@ -5,7 +5,7 @@ from typing import Final
 from serin.api.spec import LatencyGuardrail
 from serin.api.status import GuardrailStatus
 from serin.engine import wording
-from serin.stats import Evidence, Rule
+from serin.stats import Evidence, Rule, explained
 from serin.stats.goals import cohen_h, risk_difference
 
 ERROR_RATE: Final = "errorRate"
@@ -66,7 +66,7 @@ def strength(evidence: Evidence) -> str:
 def reason(name: str, evidence: Evidence, limits: LatencyGuardrail) -> str:
     """What rolls back, as a sentence. Of latency: how many may be slower than which edge, and why it is that edge."""
     if name != LATENCY or evidence.edge is None or not (evidence.canary_total and evidence.control_total):
-        return evidence.reason
+        return explained(evidence)
     edge = wording.milliseconds(evidence.edge)
     times = wording.ratio(evidence.ratio, evidence.ratio_low, evidence.ratio_high)
     slower = f"{edge}: {times}" if times else edge

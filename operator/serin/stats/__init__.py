@@ -8,7 +8,8 @@ Guardrails ask about harm at every look, so they must stay right under continuou
 * `count_split`, `judge_split`: sample ratio mismatch.
 * `encode`, `decode`: its state as a short text, to go on after a restart. `Record`: one that is not written yet.
 * `RateConfig`, `LatencyConfig`, `Dispersion`: what is fixed before a run.
-* `Look`, `LatencyLook`: what is counted. `Evidence`, `Verdict`, `Rule`: what is answered.
+* `Look`, `LatencyLook`: what is counted. `Evidence`, `Verdict`, `Rule`: what is answered, `explained`: as
+  a sentence.
 
 The methods are explained in docs/design/statistics.md.
 """
@@ -20,6 +21,7 @@ from serin.stats.history import dispersion_of, from_arms, from_pods
 from serin.stats.looks import Evidence, LatencyLook, Look, Rule, Verdict
 from serin.stats.srm import SampleRatio, SampleRatioConfig, SampleRatioEvidence, count_split, judge_split
 from serin.stats.state import LatencyState, RateState, State
+from serin.stats.wording import explained
 
 __all__ = [
     "Dispersion",
@@ -41,6 +43,7 @@ __all__ = [
     "decode",
     "dispersion_of",
     "encode",
+    "explained",
     "from_arms",
     "from_pods",
     "judge",

@@ -11,7 +11,6 @@ import binascii
 import itertools
 import struct
 import zlib
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -31,11 +30,16 @@ _LARGEST = 1 << 20
 """Bytes after decompression that a record may have: far above any real one, far below what could hurt."""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
 class Record:
-    """A state in a checkpoint that is not written yet: its text, which is only made to be written, is `str` of it."""
+    """A state in a checkpoint that is not written yet: its text, which is only made to be written, is `str` of it.
 
-    state: State
+    No dataclass, which msgspec would write as an object of its fields.
+    """
+
+    __slots__ = ("state",)
+
+    def __init__(self, state: State) -> None:
+        self.state = state
 
     def __str__(self) -> str:
         return pack(self.state)

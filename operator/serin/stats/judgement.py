@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from serin.stats import mixture, ratio, refine, wording
+from serin.stats import mixture, ratio, refine
 from serin.stats.bounds import interpolated_quantile
 from serin.stats.config import LatencyConfig
 from serin.stats.evidence import RULES, standing
@@ -55,7 +55,7 @@ def _judged(plan: Plan, state: Parts, multiple: float, verdict: Verdict, rule: R
         multiple = 2 * canary_bad / canary_total
     control_p95, canary_p95 = _quantile(plan, state.control), _quantile(plan, served)
     is_rate = plan.edges is None
-    evidence = Evidence(
+    return Evidence(
         verdict=verdict,
         rule=rule,
         control_value=_share(control_bad, control_total) if is_rate else control_p95,
@@ -68,13 +68,13 @@ def _judged(plan: Plan, state: Parts, multiple: float, verdict: Verdict, rule: R
         ratio_low=low,
         ratio_high=high,
         evidence=multiple,
-        reason="",
+        config=plan.config,
+        baking=state.baking,
         control_p95=control_p95,
         canary_p95=canary_p95,
         edge=plan.edges[at] if plan.edges is not None and at >= 0 else None,
         phi=state.phi,
     )
-    return wording.explained(plan, state, evidence)
 
 
 def _verdict(plan: Plan, state: Parts, above_max: bool, above_warn: bool) -> tuple[Verdict, Rule]:

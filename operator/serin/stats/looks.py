@@ -10,6 +10,10 @@ import enum
 import itertools
 import math
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from serin.stats.config import LatencyConfig, RateConfig
 
 
 class Verdict(enum.StrEnum):
@@ -134,7 +138,8 @@ class Evidence:
         ratio_high: upper end, inf if there is none yet.
         evidence: e-value as a multiple of its limit, of the rule that decided or of the one nearest to its limit; at
             1 or more it rejects. For the breaker: the bad share as a multiple of one half.
-        reason: one sentence that can be put behind "<service>: ".
+        config: what the guardrail was told before the run.
+        baking: whether the new version serves alone; what is control's is then from before.
         control_p95: latency only, control's quantile in seconds (interpolated, for display). None if unknown.
         canary_p95: latency only, the canary's.
         edge: latency only, the bucket edge in seconds that `bad`, `ratio` and the interval refer to: the edge at
@@ -154,7 +159,8 @@ class Evidence:
     ratio_low: float
     ratio_high: float
     evidence: float
-    reason: str
+    config: RateConfig | LatencyConfig
+    baking: bool = False
     control_p95: float | None = None
     canary_p95: float | None = None
     edge: float | None = None

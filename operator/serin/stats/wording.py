@@ -5,36 +5,33 @@ It is written to stand behind "<service>: ". No number has more than four signif
 
 from __future__ import annotations
 
-import dataclasses
 import math
 from typing import TYPE_CHECKING
 
-from serin.stats.config import LatencyConfig
+from serin.stats.config import LatencyConfig, RateConfig
 from serin.stats.looks import Rule, Verdict
 
 if TYPE_CHECKING:
     from serin.stats.looks import Evidence
-    from serin.stats.plan import Plan
-    from serin.stats.state import Parts
 
 THOUSAND = 1000
 
 
-def explained(plan: Plan, state: Parts, evidence: Evidence) -> Evidence:
-    """The evidence with its reason."""
+def explained(evidence: Evidence) -> str:
+    """The sentence, to stand behind "<service>: "."""
     if evidence.verdict is Verdict.INSUFFICIENT:
-        phase = " while baking" if state.baking else ""
-        text = f"{evidence.canary_total:,} canary requests{phase} so far, {plan.config.min_requests:,} are needed"
-    elif evidence.rule is Rule.BREAKER:
+        phase = " while baking" if evidence.baking else ""
+        least = evidence.config.min_requests
+        return f"{evidence.canary_total:,} canary requests{phase} so far, {least:,} are needed"
+    if evidence.rule is Rule.BREAKER:
         whose = "canary requests" if evidence.control_total else "the new version's requests"  # in a bake: no control
         text = f"{evidence.canary_bad:,} of {evidence.canary_total:,} {whose} of one look fail"
         if evidence.control_total:
             text += f", control {evidence.control_bad:,} of {evidence.control_total:,}"
-        text += "; half of them is enough"
-    else:
-        facts = _errors(state, evidence) if plan.edges is None else _latency(plan, state, evidence)
-        text = facts + _consequence(plan, evidence)
-    return dataclasses.replace(evidence, reason=text)
+        return f"{text}; half of them is enough"
+    config = evidence.config
+    facts = _latency(config, evidence) if isinstance(config, LatencyConfig) else _errors(evidence)
+    return facts + _consequence(evidence)
 
 
 def share(value: float | None) -> str:
@@ -70,23 +67,22 @@ def _short(value: float) -> str:
     return f"{value:.0f}" if value >= 10 else f"{value:.2g}"  # noqa: PLR2004 - two digits
 
 
-def _errors(state: Parts, evidence: Evidence) -> str:
+def _errors(evidence: Evidence) -> str:
     control = f"control {share(evidence.control_value)} ({evidence.control_bad:,} of {evidence.control_total:,})"
     canary = f"{share(evidence.canary_value)} of requests ({evidence.canary_bad:,} of {evidence.canary_total:,})"
     text = (
         f"the new version fails {canary} while baking, {control} before"
-        if state.baking
+        if evidence.baking
         else f"canary fails {canary}, {control}"
     )
     ratio = multiple(evidence)
     return f"{text}, {ratio}" if ratio else text
 
 
-def _latency(plan: Plan, state: Parts, evidence: Evidence) -> str:
-    quantile = plan.config.quantile if isinstance(plan.config, LatencyConfig) else 0.95
-    who, before = ("the new version", " before") if state.baking else ("canary", "")
-    text = f"{who}'s P{100 * quantile:g} is {duration(evidence.canary_p95)}"
-    most = plan.config.max_seconds if isinstance(plan.config, LatencyConfig) else None
+def _latency(config: LatencyConfig, evidence: Evidence) -> str:
+    who, before = ("the new version", " before") if evidence.baking else ("canary", "")
+    text = f"{who}'s P{100 * config.quantile:g} is {duration(evidence.canary_p95)}"
+    most = config.max_seconds
     if evidence.rule is not Rule.MAX and most is not None and (evidence.canary_p95 or 0.0) > most:
         text += f" (above max {duration(most)})"
     text += f", control's {duration(evidence.control_p95)}{before}"
@@ -106,8 +102,8 @@ def _part(bad: int, total: int) -> float | None:
     return bad / total if total else None
 
 
-def _consequence(plan: Plan, evidence: Evidence) -> str:
-    config = plan.config
+def _consequence(evidence: Evidence) -> str:
+    config = evidence.config
     limit = (
         f"max {duration(config.max_seconds)}" if isinstance(config, LatencyConfig) else f"max {share(config.max_share)}"
     )
@@ -120,6 +116,6 @@ def _consequence(plan: Plan, evidence: Evidence) -> str:
         more = f" by more than {share(config.worse_than_control)} of it" if config.worse_than_control else ""
         edge = f" at {duration(evidence.edge)}, the histogram's edge that shows it best" if evidence.edge else ""
         return f"; shown to be worse than {then}{more}{edge}"
-    if evidence.rule is Rule.WARN:
-        return f"; above warn {share(plan.warn_share)}"
+    if evidence.rule is Rule.WARN and isinstance(config, RateConfig):
+        return f"; above warn {share(config.warn_share)}"
     return ""

@@ -10,7 +10,19 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
-from serin.stats import Dispersion, Evidence, LatencyConfig, LatencyLook, Rule, State, Verdict, judge, start, update
+from serin.stats import (
+    Dispersion,
+    Evidence,
+    LatencyConfig,
+    LatencyLook,
+    Rule,
+    State,
+    Verdict,
+    explained,
+    judge,
+    start,
+    update,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -82,9 +94,9 @@ def test_failing_explains_itself() -> None:
     assert evidence.ratio_low < evidence.ratio < evidence.ratio_high
     assert evidence.canary_p95 == evidence.canary_value
     assert evidence.control_p95 == pytest.approx(0.11, abs=0.01)
-    assert evidence.reason.startswith("canary's P95 is 1")
-    assert f"slower than {1000 * EDGES[state.parts.decided]:g} ms" in evidence.reason
-    assert "above max 150 ms" in evidence.reason
+    assert explained(evidence).startswith("canary's P95 is 1")
+    assert f"slower than {1000 * EDGES[state.parts.decided]:g} ms" in explained(evidence)
+    assert "above max 150 ms" in explained(evidence)
 
 
 def test_the_edge_that_decided_is_the_one_that_is_named() -> None:
@@ -99,8 +111,8 @@ def test_the_edge_that_decided_is_the_one_that_is_named() -> None:
     assert evidence.edge is not None
     assert evidence.edge >= 0.2
     assert evidence.canary_bad > 2 * evidence.control_bad
-    assert f"slower than {1000 * evidence.edge:g} ms" in evidence.reason
-    assert f"at {1000 * evidence.edge:g} ms, the histogram's edge that shows it best" in evidence.reason
+    assert f"slower than {1000 * evidence.edge:g} ms" in explained(evidence)
+    assert f"at {1000 * evidence.edge:g} ms, the histogram's edge that shows it best" in explained(evidence)
     assert evidence.ratio is not None
     assert evidence.ratio_low > 1
 
@@ -116,7 +128,7 @@ def test_a_shared_slowness_is_not_rolled_back() -> None:
     """Both twice as slow, far above max: a warning, no rollback."""
     _, evidence, _ = run(CONFIG, itertools.islice(traffic(4, scale=(2.0, 2.0)), 120))
     assert (evidence.verdict, evidence.rule) == (Verdict.WARNING, Rule.MAX)
-    assert "max 150 ms" in evidence.reason
+    assert "max 150 ms" in explained(evidence)
 
 
 def test_max_alone_needs_control_to_be_better() -> None:

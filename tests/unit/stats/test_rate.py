@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
-from serin.stats import Dispersion, Evidence, Look, RateConfig, Rule, State, Verdict, judge, start, update
+from serin.stats import Dispersion, Evidence, Look, RateConfig, Rule, State, Verdict, explained, judge, start, update
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -72,8 +72,8 @@ def test_failing_explains_itself() -> None:
     assert evidence.ratio is not None
     assert evidence.ratio_low < evidence.ratio < evidence.ratio_high
     assert evidence.canary_value == evidence.canary_bad / evidence.canary_total
-    assert f"({evidence.canary_bad:,} of {evidence.canary_total:,})" in evidence.reason
-    assert evidence.reason.startswith("canary fails ")
+    assert f"({evidence.canary_bad:,} of {evidence.canary_total:,})" in explained(evidence)
+    assert explained(evidence).startswith("canary fails ")
 
 
 def test_a_shared_outage_is_not_rolled_back() -> None:
@@ -82,7 +82,7 @@ def test_a_shared_outage_is_not_rolled_back() -> None:
     _, evidence, _ = run(CONFIG, looks)
     assert evidence.verdict is Verdict.WARNING
     assert evidence.rule is Rule.MAX
-    assert "nothing is rolled back" in evidence.reason
+    assert "nothing is rolled back" in explained(evidence)
 
 
 def test_a_healthy_canary_stays_healthy() -> None:
@@ -120,7 +120,7 @@ def test_breaker(total: int, bad: int, trips: bool) -> None:
     assert (evidence.verdict is Verdict.FAILING) is trips
     if trips:
         assert evidence.rule is Rule.BREAKER
-        assert f"{bad:,} of {total:,} canary requests of one look fail" in evidence.reason
+        assert f"{bad:,} of {total:,} canary requests of one look fail" in explained(evidence)
     else:
         assert evidence.verdict is Verdict.INSUFFICIENT
 
@@ -132,7 +132,7 @@ def test_few_requests_are_insufficient() -> None:
     for _ in range(15):
         state = update(config, state, Look(5.0, 500, 1, 60, 20))
     assert judge(config, state).verdict is Verdict.INSUFFICIENT
-    assert "900 canary requests so far, 1,000 are needed" in judge(config, state).reason
+    assert "900 canary requests so far, 1,000 are needed" in explained(judge(config, state))
     for _ in range(2):
         state = update(config, state, Look(5.0, 500, 1, 60, 20))
     assert judge(config, state).verdict is Verdict.FAILING
@@ -170,7 +170,7 @@ def test_bake_is_judged_against_the_run() -> None:
     state, _, _ = run(CONFIG, itertools.islice(traffic(10, control=0.002, canary=0.002, seconds=10), 60))
     _, evidence, _ = run(CONFIG, itertools.islice(bake(11, 0.002), 360), state)
     assert evidence.verdict is Verdict.HEALTHY
-    assert "while baking" in evidence.reason
+    assert "while baking" in explained(evidence)
     _, evidence, seconds = run(CONFIG, itertools.islice(bake(11, 0.05), 360), state)
     assert (evidence.verdict, evidence.rule) == (Verdict.FAILING, Rule.BASELINE)
     assert seconds <= 120
@@ -319,4 +319,4 @@ def test_false_rollback_is_bounded_under_any_stopping() -> None:
 def test_sentences(looks: list[Look], sentence: str) -> None:
     """What a person reads, word for word."""
     config = dataclasses.replace(CONFIG, max_share=None, warn_share=None)
-    assert run(config, looks)[1].reason == sentence
+    assert explained(run(config, looks)[1]) == sentence
