@@ -48,7 +48,9 @@ def test_a_status_survives_the_api_server() -> None:
     assert status_to_json(Status()) == {"phase": "Pending", "weight": 0}
 
 
-@pytest.mark.parametrize("broken", [None, {}, {"phase": "Nonsense"}, {"weight": "many"}, [], "text"])
+@pytest.mark.parametrize(
+    "broken", [{"checkpoint": {"a/b": 5}}, None, {}, {"phase": "Nonsense"}, {"weight": "many"}, [], "text"]
+)
 def test_an_unreadable_status_is_a_fresh_one(broken: object) -> None:
     """A status that somebody broke by hand does not stop the operator."""
     assert parse_status(broken) == Status()

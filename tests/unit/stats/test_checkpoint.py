@@ -10,12 +10,25 @@ import sys
 import zlib
 from typing import TYPE_CHECKING, Any
 
+import msgspec
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from serin.stats import Dispersion, LatencyConfig, LatencyLook, Look, RateConfig, decode, encode, judge, start, update
+from serin.stats import (
+    Dispersion,
+    LatencyConfig,
+    LatencyLook,
+    Look,
+    RateConfig,
+    Record,
+    decode,
+    encode,
+    judge,
+    start,
+    update,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -131,6 +144,8 @@ def test_a_record_of_other_settings_is_refused(other: Any) -> None:
     """A test can't go on at another level, plan, dispersion, or as another test."""
     with pytest.raises(ValueError, match="belongs to other settings"):
         decode(other, encode(start(RATE)))
+    with pytest.raises(ValueError, match="belongs to other settings"):
+        decode(other, Record(start(RATE)))
 
 
 def test_an_unknown_version_and_a_damaged_record_are_refused() -> None:
@@ -156,3 +171,14 @@ def test_import_needs_no_scipy() -> None:
         subprocess.run([sys.executable, "-c", code], check=False, env={"PYTHONPATH": ":".join(sys.path)}).returncode
         == 0
     )
+
+
+def test_a_record_that_is_not_written_yet_is_what_will_be_written() -> None:
+    """It goes on as its text does, is equal to it, and is the text where somebody writes it."""
+    first, second = start(RATE), update(RATE, start(RATE), next(noise(RATE)))
+    assert decode(RATE, Record(second)) == decode(RATE, str(Record(second))) == second
+    assert Record(second) == Record(second) == encode(second)
+    assert Record(second) != Record(first)
+    assert Record(second) != encode(first)
+    assert len({Record(second), encode(second)}) == 1
+    assert msgspec.json.decode(msgspec.json.encode({"a": Record(second)}, enc_hook=str)) == {"a": encode(second)}
