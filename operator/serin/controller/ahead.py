@@ -70,19 +70,12 @@ class Ahead:
         everyone = tuple(chain.from_iterable(whose.values()))
         if not everyone:
             return
-        looks = {
-            each: asyncio.ensure_future(self.source.look(each, everyone, ends_at, slot.interval)) for each in everyone
-        }
-        try:
-            # One Prometheus that is slow must not keep the others' answers.
-            done, _ = await asyncio.wait(looks.values(), timeout=due - time.monotonic())
-        finally:
-            for each in looks.values():
-                each.cancel()
+        # One Prometheus that is slow must not keep the others' answers.
+        counts = await self.source.looks(everyone, ends_at, slot.interval, due - time.monotonic())
         answered = [
-            (key, LookResult(ends_at, slot.interval, {each.service: looks[each].result() for each in targets}))
+            (key, LookResult(ends_at, slot.interval, {each.service: counts[each] for each in targets}))
             for key, targets in whose.items()
-            if all(looks[each] in done for each in targets)
+            if all(each in counts for each in targets)
         ]
         for begin in range(0, len(answered), AT_ONCE):
             if time.monotonic() >= due:

@@ -26,6 +26,7 @@ from serin.engine.observation import (
     Observation,
     Problem,
     RouteReading,
+    ServiceCounts,
     ServiceObservation,
     Unmeasured,
     Workload,
@@ -35,7 +36,7 @@ from serin.kube.deployments import Deployments, outdated, template_hash
 from serin.metrics.checks import check, unsupported, unsupported_prometheus
 from serin.metrics.goals import check_goals, read_goals
 from serin.metrics.presets import unfit
-from serin.metrics.source import MetricsSource
+from serin.metrics.source import MetricsSource, Target
 from serin.traffic.protocol import Router
 from serin.traffic.router import READS_WITHOUT_A_CALL
 
@@ -241,15 +242,24 @@ class Observer:
         if barely and all(self.source.asked(each, *single) for each in targets.values()):
             due = [single]
         for ends_at, seconds in due:
-            asked = (
-                self.source.look(each, self.measured.who(slot, ends_at, seconds), ends_at, seconds)
-                for each in targets.values()
-            )
-            counts = await asyncio.gather(*asked)
+            counts = await self._counts(list(targets.values()), slot, ends_at, seconds)
             found.append(LookResult(ends_at, seconds, dict(zip(targets, counts, strict=True))))
             if any(isinstance(each, Unmeasured) and each.failure.passes for each in counts):
                 break
         return tuple(found)
+
+    async def _counts(
+        self, targets: list[Target], slot: Slot, ends_at: float, seconds: float
+    ) -> list[ServiceCounts | Unmeasured]:
+        """What a look counted at each of `targets`: mostly it was asked for ahead, and there is nothing to wait for."""
+        there = [self.source.answered(each, ends_at, seconds) for each in targets]
+        known = [each for each in there if each is not None]
+        if len(known) == len(targets):
+            return known
+        asked = (
+            self.source.look(each, self.measured.who(slot, ends_at, seconds), ends_at, seconds) for each in targets
+        )
+        return await asyncio.gather(*asked)
 
     async def _history(
         self, obj: dict[str, Any], spec: Spec, status: Status, now: float

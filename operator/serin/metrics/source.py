@@ -115,8 +115,7 @@ class MetricsSource:
 
         `everyone` is who else is asked for; it is read only if nobody has asked for this look yet.
         """
-        key = (target.access, target.metrics, ends_at, seconds)
-        shared = self._join(key, target) or self._start(key, chain((target,), everyone))
+        shared = self._shared_by(target, everyone, ends_at, seconds)
         # One caller that is cancelled must not take the answer away from the others.
         try:
             await asyncio.shield(shared.task)
@@ -125,6 +124,22 @@ class MetricsSource:
             _log.exception("an answer can't be read", service=f"{target.namespace}/{target.service}")
             counts = classify(error, target.prometheus.address, self._client.timeout)
         return counts
+
+    async def looks(self, targets: Collection[Target], ends_at: float, seconds: float, most: float) -> _Counts:
+        """The counts of those of `targets` that are answered within `most` seconds; others ask by `look`.
+
+        It waits for each answer, and not for each target, which thousands of them would pay for.
+        """
+        asked = {each: self._shared_by(each, targets, ends_at, seconds) for each in targets}
+        if asked:
+            await asyncio.wait({shared.task for shared in asked.values()}, timeout=most)
+        found = ((each, self.answered(each, ends_at, seconds)) for each in asked)
+        return {each: counts for each, counts in found if counts is not None}
+
+    def answered(self, target: Target, ends_at: float, seconds: float) -> ServiceCounts | Unmeasured | None:
+        """The counts of a look that need not be waited for; None when nobody has asked, or the answer is to come."""
+        shared = self._join((target.access, target.metrics, ends_at, seconds), target)
+        return None if shared is None or math.isinf(shared.since) else shared.answers.get(target)
 
     def asked(self, target: Target, ends_at: float, seconds: float) -> bool:
         """Whether somebody has asked for this look, whose answer is under way or still there."""
@@ -150,6 +165,10 @@ class MetricsSource:
             shared.task.cancel()
         self._shared.clear()
         self._client.close()
+
+    def _shared_by(self, target: Target, everyone: Iterable[Target], ends_at: float, seconds: float) -> _Shared:
+        key = (target.access, target.metrics, ends_at, seconds)
+        return self._join(key, target) or self._start(key, chain((target,), everyone))
 
     def _join(self, key: _Key, target: Target) -> _Shared | None:
         return next((each for each in self._shared.get(key, ()) if target in each.targets), None)

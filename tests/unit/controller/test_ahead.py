@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 import pytest
@@ -35,9 +35,17 @@ class Source:
         self.answers = answers
         self.fed: dict[Key, LookResult] = {}
 
-    async def look(self, target: Target, everyone: Iterable[Target], ends_at: float, seconds: float) -> ServiceCounts:
-        """Notes the question."""
-        assert target in list(everyone)
+    async def looks(
+        self, targets: Collection[Target], ends_at: float, seconds: float, most: float
+    ) -> dict[Target, ServiceCounts]:
+        """Notes the questions."""
+        looks = {each: asyncio.ensure_future(self._look(each, ends_at, seconds)) for each in targets}
+        done, late = await asyncio.wait(looks.values(), timeout=most)
+        for each in late:
+            each.cancel()
+        return {each: look.result() for each, look in looks.items() if look in done}
+
+    async def _look(self, target: Target, ends_at: float, seconds: float) -> ServiceCounts:
         self.asked.append((target.service, ends_at, seconds))
         if target.service in self.answers:
             await self.answers[target.service]()

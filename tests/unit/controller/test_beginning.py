@@ -105,6 +105,9 @@ async def test_an_abort_does_not_wait_for_a_measurement(monkeypatch: pytest.Monk
         def asked(self, *_: Any) -> bool:
             return False
 
+        def answered(self, *_: Any) -> None:
+            return None
+
         async def look(self, *_: Any) -> Any:
             asked.append("look")
             return Unmeasured(MeasurementFailure.TIMEOUT, "late")

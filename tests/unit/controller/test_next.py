@@ -77,7 +77,10 @@ def test_the_next_look_is_not_late_because_this_one_was(
     ],
     ids=["the next became due meanwhile", "it is due for longer", "nobody asked", "it missed many"],
 )
-async def test_a_look_that_was_asked_for_is_taken(asked: bool, late: float, looks: list[tuple[float, float]]) -> None:
+@pytest.mark.parametrize("there", [True, False], ids=["answered", "to come"])
+async def test_a_look_that_was_asked_for_is_taken(
+    asked: bool, late: float, looks: list[tuple[float, float]], there: bool
+) -> None:
     """Of thousands that look by turns; else what they missed is one look."""
     nobody: Any = None
     none = VariantCounts(0, 0)
@@ -85,6 +88,9 @@ async def test_a_look_that_was_asked_for_is_taken(asked: bool, late: float, look
     class Source:
         def asked(self, _: Target, ends_at: float, seconds: float) -> bool:
             return asked and (ends_at, seconds) == (START + 30.0, 30.0)
+
+        def answered(self, *_: Any) -> ServiceCounts | None:
+            return ServiceCounts(none, none) if there else None
 
         async def look(self, *_: Any) -> ServiceCounts:
             return ServiceCounts(none, none)

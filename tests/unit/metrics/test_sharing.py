@@ -5,10 +5,12 @@ from typing import Any
 
 import pytest
 
+from serin.api.spec import PrometheusRef
 from serin.engine.observation import MeasurementFailure, Unmeasured
 from serin.metrics import queries
 from serin.metrics import source as source_module
 from serin.metrics.answers import Row
+from serin.metrics.credentials import Access
 from serin.metrics.source import MetricsSource, Target, look_query
 
 
@@ -78,4 +80,46 @@ async def test_an_answer_is_kept_from_when_it_is_there(
     now += 61.0
     await source.look(target, (), 90.0, 30.0)
     assert [key[2] for key in source._shared] == [90.0]
+    source.close()
+
+
+async def test_who_asks_for_many_waits_for_answers_and_not_for_each(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Those of one Prometheus share a query; of another one there is nothing yet, and it is not asked twice."""
+    names = frozenset({"control"}), frozenset({"canary"})
+    quick = [Target("ns", f"a{number}", *names) for number in range(3)]
+    slow = Target("ns", "b", *names, prometheus=PrometheusRef(address="http://slow:9090"))
+    source, go, asked = MetricsSource(), asyncio.Event(), []
+
+    async def query(access: Access, *_: Any) -> Unmeasured:
+        asked.append(access.ref.address)
+        if access.ref.address == "http://slow:9090":
+            await go.wait()
+        return Unmeasured(MeasurementFailure.CLIENT_ERROR, "not this one")
+
+    monkeypatch.setattr(source._client, "query", query)
+    assert source.answered(quick[0], 30.0, 30.0) is None
+    found = await source.looks([*quick, slow], 30.0, 30.0, 0.05)
+    assert found.keys() == set(quick)
+    assert source.answered(quick[0], 30.0, 30.0) is found[quick[0]]
+    assert source.answered(slow, 30.0, 30.0) is None
+    assert source.asked(slow, 30.0, 30.0)
+    before = len(asked)
+    go.set()
+    assert (await source.looks([*quick, slow], 30.0, 30.0, 5.0)).keys() == {*quick, slow}
+    assert len(asked) == before
+    assert await source.looks([], 30.0, 30.0, 5.0) == {}
+    source.close()
+
+
+async def test_what_may_pass_is_nobodys_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever looks then asks again."""
+    source = MetricsSource()
+
+    async def query(*_: Any) -> Unmeasured:
+        return Unmeasured(MeasurementFailure.TIMEOUT, "late")
+
+    monkeypatch.setattr(source._client, "query", query)
+    target = Target("ns", "a", frozenset({"control"}), frozenset({"canary"}))
+    assert await source.looks([target], 30.0, 30.0, 5.0) == {}
+    assert source.answered(target, 30.0, 30.0) is None
     source.close()
