@@ -22,6 +22,7 @@ from serin.stats import (
     Look,
     RateConfig,
     Verdict,
+    explained,
     from_arms,
     judge,
     start,
@@ -84,7 +85,7 @@ def main() -> int:
             state = start(config)
         state = update(config, state, look)
         found = judge(config, state)
-        print(f"{number}\t{found.verdict}\t{found.rule}\t{found.evidence:.4g}\t{found.reason}")  # noqa: T201 - it prints
+        print(f"{number}\t{found.verdict}\t{found.rule}\t{found.evidence:.4g}\t{explained(found)}")  # noqa: T201 - it prints
         if found.verdict is Verdict.FAILING:
             return 1
     return 0

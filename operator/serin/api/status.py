@@ -5,7 +5,7 @@ crash (`runId`, `step`, `countedUntil`, `checkpoint`). Both are written by one p
 """
 
 from enum import StrEnum
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
 
@@ -167,6 +167,14 @@ class Step(_Struct, frozen=True):
     done: bool = False
 
 
+if TYPE_CHECKING:
+    Checkpoint = dict[str, Any]
+else:
+    Checkpoint = dict[str, str]
+"""Texts in the cluster. What this process has counted may be something else, whose `str` is that text: it is made where
+somebody writes it."""
+
+
 class Status(_Struct, frozen=True):
     """The whole of `status`."""
 
@@ -207,11 +215,8 @@ class Status(_Struct, frozen=True):
     conditions: tuple[Condition, ...] = ()
     transitions: tuple[Transition, ...] = ()
     step: Step | None = None
-    checkpoint: dict[str, Any] = {}
-    """Sufficient statistics by `service/guardrail`. Other keys have an underscore, which no name has.
-
-    Texts. What was counted since the last write is none yet: it becomes the one that is `str` of it.
-    """
+    checkpoint: Checkpoint = {}
+    """Sufficient statistics by `service/guardrail`. Other keys have an underscore, which no name has."""
 
     @property
     def sample_ratios(self) -> tuple[tuple[str, SampleRatioStatus], ...]:
@@ -228,16 +233,15 @@ def parse_status(status: object) -> Status:
     rebuilds it from the cluster: weights are read from the router, evidence starts again from nothing.
     """
     try:
-        read = msgspec.convert(status or {}, Status)
-        msgspec.convert(read.checkpoint, dict[str, str])
+        return msgspec.convert(status or {}, Status)
     except (msgspec.ValidationError, ValueError):
         return Status()
-    return read
 
 
 def status_to_json(status: Status) -> dict[str, Any]:
     """The inverse of `parse_status`, as the API server gives it back: lists, no tuples; columns always."""
-    result: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(status, enc_hook=str))
+    texts = {key: str(each) for key, each in status.checkpoint.items()}
+    result: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(msgspec.structs.replace(status, checkpoint=texts)))
     for service, each in zip(result.get("services", ()), status.services, strict=True):
         service["weight"] = each.weight
     return {**result, "phase": str(status.phase), "weight": status.weight}

@@ -1,10 +1,10 @@
 """From looks to verdicts: feeds the guardrails' tests, keeps their state in the checkpoint, says what a reader sees."""
 
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 from serin.api.spec import Spec
-from serin.api.status import GuardrailStatus, VerdictName
+from serin.api.status import Checkpoint, GuardrailStatus, VerdictName
 from serin.engine import ratios, sample_ratio
 from serin.engine.observation import LookResult, ServiceCounts, Unmeasured
 from serin.engine.shown import brief, reason, rule, shown
@@ -38,7 +38,7 @@ class Failing:
 class Counted:
     """What the looks of one reconcile came to."""
 
-    checkpoint: dict[str, Any]
+    checkpoint: Checkpoint
     guardrails: dict[str, tuple[GuardrailStatus, ...]]
     verdict: VerdictName
     failing: tuple[Failing, ...]
@@ -52,7 +52,7 @@ class Counted:
 
 def count_looks(
     spec: Spec,
-    checkpoint: dict[str, Any],
+    checkpoint: Checkpoint,
     looks: tuple[LookResult, ...],
     *,
     baking: bool,
@@ -116,7 +116,7 @@ def worst(verdicts: list[VerdictName]) -> VerdictName:
     return max(verdicts, key=_ORDER.index, default=VerdictName.NONE)
 
 
-def without_samples(checkpoint: dict[str, Any]) -> dict[str, Any]:
+def without_samples(checkpoint: Checkpoint) -> Checkpoint:
     """The checkpoint at the start of a stage: evidence goes on, the stage's samples and its split's start again."""
     own = (f"/{SAMPLES}", *sample_ratio.OF_A_STAGE)
     return {key: value for key, value in checkpoint.items() if not key.endswith(own)}

@@ -9,7 +9,7 @@ from typing import Final
 import msgspec
 import numpy as np
 
-from serin.api.status import ServiceStatus, Status
+from serin.api.status import Checkpoint, ServiceStatus, Status
 from serin.engine.observation import History, MeasurementFailure, Observation, Unmeasured
 from serin.engine.shown import ERROR_RATE
 from serin.stats import Dispersion, dispersion_of
@@ -43,12 +43,12 @@ def with_history(status: Status, seen: Observation) -> Status:
     return msgspec.structs.replace(status, checkpoint=checkpoint, services=services)
 
 
-def histories(checkpoint: dict[str, str]) -> dict[str, str]:
+def histories(checkpoint: Checkpoint) -> Checkpoint:
     """What stays of a checkpoint when evidence starts again: it is about control before the run, and still true."""
     return {name: each for name, each in checkpoint.items() if name.endswith(f"/{_KEY}")}
 
 
-def rate_dispersion(checkpoint: dict[str, str], service: str, guardrail: str) -> Dispersion:
+def rate_dispersion(checkpoint: Checkpoint, service: str, guardrail: str) -> Dispersion:
     """Of errors; a custom guardrail has no history."""
     kept = _read(checkpoint, service)
     if kept is None or guardrail != ERROR_RATE or kept.errors is None:
@@ -57,7 +57,7 @@ def rate_dispersion(checkpoint: dict[str, str], service: str, guardrail: str) ->
 
 
 def latency_dispersion(
-    checkpoint: dict[str, str], service: str, edges: tuple[float, ...]
+    checkpoint: Checkpoint, service: str, edges: tuple[float, ...]
 ) -> Dispersion | tuple[Dispersion, ...]:
     """Of each edge; an edge that the history did not have gets the largest that there is."""
     kept = _read(checkpoint, service)
@@ -101,7 +101,7 @@ def _shown(service: ServiceStatus, found: History | Unmeasured | None, ready: in
     return msgspec.structs.replace(service, history=text)
 
 
-def _read(checkpoint: dict[str, str], service: str) -> _Kept | None:
+def _read(checkpoint: Checkpoint, service: str) -> _Kept | None:
     try:
         return msgspec.json.decode(checkpoint.get(key(service), ""), type=_Kept)
     except msgspec.MsgspecError:

@@ -2,9 +2,10 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, NamedTuple, TypeAlias
+from typing import Final, NamedTuple, TypeAlias
 
 from serin.api.spec import Spec
+from serin.api.status import Checkpoint
 from serin.engine.configs import guardrail_names, latency_config, rate_config
 from serin.engine.history import latency_dispersion, rate_dispersion
 from serin.engine.observation import LookResult, ServiceCounts, VariantCounts
@@ -29,7 +30,7 @@ SAMPLES: Final = "_samples"
 """In the checkpoint, behind the service. No guardrail that a user names has an underscore."""
 
 
-def samples(checkpoint: dict[str, str], service: str) -> tuple[int, int]:
+def samples(checkpoint: Checkpoint, service: str) -> tuple[int, int]:
     """(control, canary) requests of the present stage."""
     control, _, canary = checkpoint.get(f"{service}/{SAMPLES}", "0,0").partition(",")
     return int(control), int(canary)
@@ -39,7 +40,7 @@ class First(NamedTuple):
     """What the counting of a look depends on."""
 
     spec: Spec
-    checkpoint: dict[str, Any]
+    checkpoint: Checkpoint
     look: LookResult
     baking: bool
 
@@ -80,7 +81,7 @@ class Tests:
         kept: the checkpoint; the caller's copy.
     """
 
-    def __init__(self, spec: Spec, kept: dict[str, Any]) -> None:
+    def __init__(self, spec: Spec, kept: Checkpoint) -> None:
         self._spec, self._kept = spec, kept
         self._states: dict[tuple[str, str], tuple[Config, State]] = {}
         self._evidence: list[Evidence] | None = None
@@ -133,7 +134,7 @@ class Tests:
             found.setdefault(service, []).append((guardrail, evidence))
         return {service: tuple(parts) for service, parts in found.items()}
 
-    def checkpoint(self) -> dict[str, Any]:
+    def checkpoint(self) -> Checkpoint:
         """What the next decision goes on from."""
         tests = {f"{service}/{name}": Record(state) for (service, name), (_, state) in self._states.items()}
         return {**self._kept, **tests}

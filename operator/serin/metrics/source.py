@@ -74,7 +74,10 @@ class _Shared:
 
     def answered(self, task: "asyncio.Task[None]") -> None:
         self.since = time.monotonic()
-        if task.cancelled() or task.exception() is not None:
+        error = None if task.cancelled() else task.exception()
+        if error is not None:
+            _log.error("an answer can't be read", exc_info=error)
+        if task.cancelled() or error is not None:
             self.targets.clear()
         self.targets -= {
             target
@@ -121,7 +124,6 @@ class MetricsSource:
             await asyncio.shield(shared.task)
             counts = shared.answers[target]
         except Exception as error:  # noqa: BLE001 - whatever can't be read is a failed measurement, and no failed look
-            _log.exception("an answer can't be read", service=f"{target.namespace}/{target.service}")
             counts = classify(error, target.prometheus.address, self._client.timeout)
         return counts
 

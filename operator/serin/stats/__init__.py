@@ -6,7 +6,8 @@ Guardrails ask about harm at every look, so they must stay right under continuou
   at once.
 * `from_arms`, `from_pods`, `dispersion_of`: what the time before a run says about noise.
 * `count_split`, `judge_split`: sample ratio mismatch.
-* `encode`, `decode`: its state as a short text, to go on after a restart. `Record`: one that is not written yet.
+* `encode`, `decode`: its state as a short text, to go on after a restart. `Record`: a state that is one where
+  somebody writes it.
 * `RateConfig`, `LatencyConfig`, `Dispersion`: what is fixed before a run.
 * `Look`, `LatencyLook`: what is counted. `Evidence`, `Verdict`, `Rule`: what is answered, `explained`: as
   a sentence.

@@ -31,10 +31,7 @@ _LARGEST = 1 << 20
 
 
 class Record:
-    """A state in a checkpoint that is not written yet: its text, which is only made to be written, is `str` of it.
-
-    No dataclass, which msgspec would write as an object of its fields.
-    """
+    """A state in the checkpoint of the process that counted it. Its text is `str` of it, made where it is written."""
 
     __slots__ = ("state",)
 
@@ -53,33 +50,36 @@ class Record:
     def __hash__(self) -> int:
         return hash(str(self))
 
+    def __repr__(self) -> str:
+        return f"Record({str(self)!r})"
 
-def pack(packed: State) -> str:
-    """The record of a state."""
-    state = packed.parts
+
+def pack(state: State) -> str:
+    """The record of a parts."""
+    parts = state.parts
     header = _HEADER.pack(
         VERSION,
-        packed.fingerprint,
-        state.seconds,
-        state.bake_seconds,
-        state.started,
-        state.bake_started,
-        state.primary,
-        state.failed,
-        state.decided,
-        *state.tripped,
-        state.phi,
+        state.fingerprint,
+        parts.seconds,
+        parts.bake_seconds,
+        parts.started,
+        parts.bake_started,
+        parts.primary,
+        parts.failed,
+        parts.decided,
+        *parts.tripped,
+        parts.phi,
     )
-    counts = np.concatenate([state.control, state.canary, state.bake]).astype("<i8", copy=False)
+    counts = np.concatenate([parts.control, parts.canary, parts.bake]).astype("<i8", copy=False)
     arrays = (
         # byte planes: the high bytes of counts and exponents lie side by side, where zlib finds them
         counts.view(np.uint8).reshape(-1, 8).T.tobytes(),
-        state.wealth.astype("<f4", copy=False).view(np.uint8).reshape(-1, 4).T.tobytes(),
-        state.variance.astype("<f4", copy=False).tobytes(),
-        state.noise.astype("<f8", copy=False).tobytes(),
-        state.clumps.astype("<f8", copy=False).tobytes(),
-        state.due.astype("<f8", copy=False).view(np.uint8).reshape(-1, 8).T.tobytes(),
-        state.profile.astype("<f8", copy=False).view(np.uint8).reshape(-1, 8).T.tobytes(),
+        parts.wealth.astype("<f4", copy=False).view(np.uint8).reshape(-1, 4).T.tobytes(),
+        parts.variance.astype("<f4", copy=False).tobytes(),
+        parts.noise.astype("<f8", copy=False).tobytes(),
+        parts.clumps.astype("<f8", copy=False).tobytes(),
+        parts.due.astype("<f8", copy=False).view(np.uint8).reshape(-1, 8).T.tobytes(),
+        parts.profile.astype("<f8", copy=False).view(np.uint8).reshape(-1, 8).T.tobytes(),
     )
     # level, method, window, memory: a window of the record's size is set up in half the time of the usual 32 KiB
     deflate = zlib.compressobj(6, zlib.DEFLATED, 12, 5)

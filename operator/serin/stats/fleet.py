@@ -148,8 +148,15 @@ def started(plans: Sequence[Plan]) -> Fleet:
 
 
 def stacked(states: Sequence[State]) -> Fleet:
-    """States of one shape as a fleet."""
-    records = np.frombuffer(b"".join([state.raw for state in states]), states[0].layout)
+    """States of one shape as a fleet.
+
+    Raises:
+        ValueError: states of different shapes.
+    """
+    layout = states[0].layout
+    if any(state.layout is not layout and state.layout != layout for state in states):
+        raise ValueError("a fleet needs states of one layout")
+    records = np.frombuffer(b"".join([state.raw for state in states]), layout)
     return Fleet(**{name: records[name].copy() for name in NAMES})
 
 

@@ -29,7 +29,7 @@ def judge_all(items: Sequence[tuple[Plan, State]]) -> list[Evidence]:
         constants = constants_of(tuple(items[i][0] for i in members))
         fleet = stacked([items[i][1] for i in members])
         seen = standing(constants, fleet)
-        for i, state, log_multiple, *above in zip(
+        for i, parts, log_multiple, *above in zip(
             members,
             opened(fleet),
             seen.log_multiple.tolist(),
@@ -38,22 +38,22 @@ def judge_all(items: Sequence[tuple[Plan, State]]) -> list[Evidence]:
             strict=True,
         ):
             plan = items[i][0]
-            found[i] = _judged(plan, state, math.exp(log_multiple), *_verdict(plan, state, *above))
+            found[i] = _judged(plan, parts, math.exp(log_multiple), *_verdict(plan, parts, *above))
     return [found[i] for i in range(len(items))]
 
 
-def _judged(plan: Plan, state: Parts, multiple: float, verdict: Verdict, rule: Rule) -> Evidence:
-    if state.failed and rule is not Rule.BREAKER:
+def _judged(plan: Plan, parts: Parts, multiple: float, verdict: Verdict, rule: Rule) -> Evidence:
+    if parts.failed and rule is not Rule.BREAKER:
         # what was rejected stays rejected, whatever came after
         multiple = max(multiple, 1.0)
-    served = state.bake if state.baking else state.canary
-    at = state.decided if state.failed else state.primary
-    control_bad, control_total, canary_bad, canary_total = _counts(state, served, at)
-    best, low, high = _ratio(plan, state, at, control_bad, canary_bad)
+    served = parts.bake if parts.baking else parts.canary
+    at = parts.decided if parts.failed else parts.primary
+    control_bad, control_total, canary_bad, canary_total = _counts(parts, served, at)
+    best, low, high = _ratio(plan, parts, at, control_bad, canary_bad)
     if rule is Rule.BREAKER:
-        canary_bad, canary_total, control_bad, control_total = state.tripped
+        canary_bad, canary_total, control_bad, control_total = parts.tripped
         multiple = 2 * canary_bad / canary_total
-    control_p95, canary_p95 = _quantile(plan, state.control), _quantile(plan, served)
+    control_p95, canary_p95 = _quantile(plan, parts.control), _quantile(plan, served)
     is_rate = plan.edges is None
     return Evidence(
         verdict=verdict,
@@ -69,18 +69,18 @@ def _judged(plan: Plan, state: Parts, multiple: float, verdict: Verdict, rule: R
         ratio_high=high,
         evidence=multiple,
         config=plan.config,
-        baking=state.baking,
+        baking=parts.baking,
         control_p95=control_p95,
         canary_p95=canary_p95,
         edge=plan.edges[at] if plan.edges is not None and at >= 0 else None,
-        phi=state.phi,
+        phi=parts.phi,
     )
 
 
-def _verdict(plan: Plan, state: Parts, above_max: bool, above_warn: bool) -> tuple[Verdict, Rule]:
-    if state.failed:
-        return Verdict.FAILING, RULES[state.failed]
-    served = state.bake if state.baking else state.canary
+def _verdict(plan: Plan, parts: Parts, above_max: bool, above_warn: bool) -> tuple[Verdict, Rule]:
+    if parts.failed:
+        return Verdict.FAILING, RULES[parts.failed]
+    served = parts.bake if parts.baking else parts.canary
     if served[-1] < plan.config.min_requests:
         return Verdict.INSUFFICIENT, Rule.NONE
     if above_max:
@@ -90,39 +90,39 @@ def _verdict(plan: Plan, state: Parts, above_max: bool, above_warn: bool) -> tup
     return Verdict.HEALTHY, Rule.NONE
 
 
-def _counts(state: Parts, served: Counts, edge: int) -> tuple[int, int, int, int]:
+def _counts(parts: Parts, served: Counts, edge: int) -> tuple[int, int, int, int]:
     if edge < 0:
-        return 0, int(state.control[-1]), 0, int(served[-1])
-    return int(state.control[edge]), int(state.control[-1]), int(served[edge]), int(served[-1])
+        return 0, int(parts.control[-1]), 0, int(served[-1])
+    return int(parts.control[edge]), int(parts.control[-1]), int(served[edge]), int(served[-1])
 
 
-def _ratio(plan: Plan, state: Parts, edge: int, control_bad: int, canary_bad: int) -> tuple[float | None, float, float]:
+def _ratio(plan: Plan, parts: Parts, edge: int, control_bad: int, canary_bad: int) -> tuple[float | None, float, float]:
     """The ratio with its interval; against the baseline of a bake it is the plain ratio, without one.
 
     The likelihood by look is kept for the edge that is usually reported. Where another edge decided, it is that of the
     run's sums at their mean due: never sharper than look by look, as log(1-w + w psi) is concave in w.
     """
-    control_total, canary_total = int(state.control[-1]), int((state.bake if state.baking else state.canary)[-1])
+    control_total, canary_total = int(parts.control[-1]), int((parts.bake if parts.baking else parts.canary)[-1])
     if edge < 0 or control_bad + canary_bad == 0 or not (control_total and canary_total):
         return None, 0.0, math.inf
     plain = canary_bad / canary_total / (control_bad / control_total) if control_bad else math.inf
-    if state.baking:
+    if parts.baking:
         return plain, 0.0, math.inf
-    profile = state.profile
-    if edge != state.primary:
+    profile = parts.profile
+    if edge != parts.primary:
         bad = control_bad + canary_bad
-        profile = ratio.log_likelihood(canary_bad, bad, float(state.due[edge]) / bad)
+        profile = ratio.log_likelihood(canary_bad, bad, float(parts.due[edge]) / bad)
     best, low, high = ratio.interval(profile)
-    spread = _spread(plan, state)
+    spread = _spread(plan, parts)
     low, high = low / spread, high * spread
     at_end = best <= ratio.SMALLEST or best >= ratio.LARGEST
     return (plain if at_end else best), low, high
 
 
-def _spread(plan: Plan, state: Parts) -> float:
+def _spread(plan: Plan, parts: Parts) -> float:
     """The factor by which two equal versions may differ after so many batches: two standard deviations of it."""
-    batches = max(1.0, state.seconds / mixture.BATCH_SECONDS)
-    tau2 = float(plan.tau2[plan.level_row] * state.noise[refine.FACTOR])
+    batches = max(1.0, parts.seconds / mixture.BATCH_SECONDS)
+    tau2 = float(plan.tau2[plan.level_row] * parts.noise[refine.FACTOR])
     return math.exp(2 * math.sqrt(mixture.STEADY_CAUTION * tau2 / batches))
 
 

@@ -121,9 +121,9 @@ class Plan:
         return self.baseline_row + 1
 
     @property
-    def shape(self) -> tuple[int, int, int | None, int | None]:
+    def shape(self) -> tuple[bool, int, int, int | None, int | None]:
         """What two guardrails must have in common to be updated in one call."""
-        return self.thresholds, self.compared, self.max_row, self.warn_row
+        return self.edges is None, self.thresholds, self.compared, self.max_row, self.warn_row
 
 
 @lru_cache(maxsize=1024)

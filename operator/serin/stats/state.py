@@ -27,7 +27,7 @@ Counts: TypeAlias = "NDArray[np.int64]"
 Layout: TypeAlias = "np.dtype[np.void]"
 
 NOISE = 8
-"""Numbers of `State.noise`, see `serin.stats.refine`."""
+"""Numbers of `Parts.noise`, see `serin.stats.refine`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +124,7 @@ NAMES: Final = tuple(field.name for field in dataclasses.fields(Parts))
 _WORD: Final = 8
 
 
-@lru_cache(maxsize=64)
+@lru_cache(maxsize=1024)
 def layout_of(edges: int, rows: int, columns: int) -> Layout:
     """The layout of states with so many edges, and bets in so many rows and columns.
 
@@ -146,7 +146,7 @@ def layout_of(edges: int, rows: int, columns: int) -> Layout:
     return np.dtype([(name, *shape) for name, shape in shapes.items()], align=True)
 
 
-@lru_cache(maxsize=64)
+@lru_cache(maxsize=1024)
 def _at_failed(layout: Layout) -> int:
     assert layout.fields is not None
     return layout.fields["failed"][1]

@@ -29,6 +29,7 @@ from serin.stats import (
     start,
     update,
 )
+from serin.stats.state import NAMES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -61,8 +62,8 @@ def latency_looks(draw: st.DrawFn) -> LatencyLook:
 
 def assert_same(a: State, b: State) -> None:
     """Two states are equal to the last bit."""
-    for field in dataclasses.fields(a):
-        left, right = getattr(a, field.name), getattr(b, field.name)
+    for name in NAMES:
+        left, right = getattr(a.parts, name), getattr(b.parts, name)
         if isinstance(left, np.ndarray):
             assert left.dtype == right.dtype
             assert left.tobytes() == right.tobytes()

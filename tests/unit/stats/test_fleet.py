@@ -23,6 +23,7 @@ from serin.stats import (
     update,
     update_all,
 )
+from serin.stats.state import NAMES
 
 if TYPE_CHECKING:
     from serin.stats import State
@@ -39,6 +40,9 @@ CONFIGS: tuple[Any, ...] = (
     LATENCY,
     dataclasses.replace(LATENCY, max_seconds=None),
     dataclasses.replace(LATENCY, edges=(0.15, 0.3)),
+    # as many edges and limits as a rate has
+    dataclasses.replace(LATENCY, edges=(0.15,)),
+    dataclasses.replace(RATE, warn_share=None),
 )
 
 
@@ -59,8 +63,8 @@ def looks(draw: st.DrawFn, config: Any) -> Look | LatencyLook:
 
 def assert_same(a: State, b: State) -> None:
     """Two states are equal to the last bit."""
-    for field in dataclasses.fields(a):
-        left, right = getattr(a, field.name), getattr(b, field.name)
+    for name in NAMES:
+        left, right = getattr(a.parts, name), getattr(b.parts, name)
         if isinstance(left, np.ndarray):
             assert (left.dtype, left.shape, left.tobytes()) == (right.dtype, right.shape, right.tobytes())
         else:
