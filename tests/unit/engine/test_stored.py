@@ -37,7 +37,7 @@ def test_what_is_stored_of_one_service() -> None:
     world.status = _with_history(Status())
     largest = 0
     for decision in world.run(1.5 * 86_400):
-        stored = decision.status.checkpoint
+        stored = status_to_json(decision.status).get("checkpoint", {})
         for each in SERVICES:
             largest = max(largest, sum(len(text) for key, text in stored.items() if key.startswith(f"{each['name']}/")))
     print(f"stored of one service at most: {largest:,} characters")
