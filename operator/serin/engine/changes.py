@@ -86,7 +86,11 @@ def noticed(spec: Spec, status: Status, seen: Observation, now: float) -> tuple[
         verdict=VerdictName.INSUFFICIENT,
         first_bad_look="",
     )
-    text = f"control of {', '.join(rolled)} was rolled by somebody else; evidence and the stage start again"
+    theirs = [each.control for each in watched if each.name in rolled]
+    text = f"somebody else changed the pod template of control (Deployment {', '.join(theirs)}); the stage and its"
+    text += " evidence begin again"
+    if len(theirs) == 1:
+        text += f". Who it was: {who(seen, f'deployment {theirs[0]}')}"
     note = EventNote("Warning", "ControlChanged", text)
     return with_note(status, note, now), (note,)
 

@@ -24,7 +24,7 @@ from serin.engine.history import histories
 from serin.engine.holds import HOLDS, route_not_followed
 from serin.engine.observation import ServiceObservation
 from serin.engine.outcome import LATER, SOON, Outcome, hold, in_phase, next_look, waiting
-from serin.engine.phrases import lately, resume, watched
+from serin.engine.phrases import correct, lately, resume, watched, way_back
 from serin.engine.record import touched
 from serin.engine.restoring import removals, roll_back
 from serin.engine.rollbacks import ROLLS_BACK, superseded
@@ -258,7 +258,8 @@ def _patience(case: Case) -> str:
         return ""
     none = all(each.route.weight == 0 for each in case.seen.services)
     serves = "; all traffic is with control meanwhile" if none else ""
-    return f"{serves}; if they are not ready by {wording.clock(ends, case.now)}, it is rolled back"
+    late = f"{serves}; if they are not ready by {wording.clock(ends, case.now)}, it is rolled back"
+    return f"{late}; to correct it sooner: {correct(case.spec)} (a new run); {way_back(case)}"
 
 
 def _refused(case: Case) -> Outcome:

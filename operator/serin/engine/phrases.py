@@ -3,12 +3,15 @@
 from typing import Final
 
 from serin.api.names import APPROVE
+from serin.api.spec import Spec
 from serin.api.status import Phase, Status
 from serin.engine.case import Case
 from serin.engine.observation import Observation
 from serin.engine.run import next_stage
 from serin.engine.wording import clock, unix
 
+_FEW: Final = 2
+"""Canaries that a sentence can name."""
 _A_WHILE: Final = 600.0
 """Seconds for which it is said what somebody else did."""
 
@@ -43,6 +46,17 @@ def who(seen: Observation, what: str = "") -> str:
 def way_back(case: Case) -> str:
     """How a person rolls back."""
     return f"to roll back: {command(case, 'abort')} (spec.abort: true)"
+
+
+def correct(spec: Spec) -> str:
+    """Where a person corrects a canary."""
+    places = [
+        f"the pod template of Deployment {each.canary.deployment}"
+        if each.canary.deployment is not None
+        else f"spec.services[{each.name}].canary.patch"
+        for each in spec.services
+    ]
+    return " or ".join(places) if len(places) <= _FEW else "the canary that is at fault"
 
 
 def resume(case: Case) -> str:

@@ -13,7 +13,7 @@ from serin.engine.case import Case, Finding
 from serin.engine.decision import Act, RemoveCanary, RemoveFinalizer, RestoreTemplate
 from serin.engine.observation import ServiceObservation
 from serin.engine.outcome import SOON, Outcome, in_phase
-from serin.engine.phrases import command
+from serin.engine.phrases import command, correct
 from serin.engine.rollbacks import superseded
 from serin.engine.wording import timestamp
 
@@ -95,7 +95,12 @@ def _what_next(case: Case) -> str:
         "Superseded": "The new run begins by itself",
         "Aborted": f"To try again (spec.abort is set to false by it): {again}",
         "CanaryDeleted": made,
-    }.get(case.status.reason, f"Correct the canary: its new template is a new run. To try the same again: {again}")
+    }.get(case.status.reason, _corrected(case, again))
+
+
+def _corrected(case: Case, again: str) -> str:
+    anew = f"Correct {correct(case.spec)}: a new run then begins by itself"
+    return f"This run has ended. {anew}. To try the same again: {again}"
 
 
 def _restoring(case: Case) -> tuple[Act, ...]:

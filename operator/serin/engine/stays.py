@@ -55,11 +55,13 @@ def stage_samples(case: Case) -> Finding | None:
         have = min(samples(case.status.checkpoint, service.name))
         if have < need:
             text = f"{service.name}: needs {wording.count(need)} requests of each variant, has {wording.count(have)}"
+            why, rate = f" (minSamples of stage {case.stage.name})", ""
             if have and case.status.stage_seconds:
                 left = (need - have) / have * case.status.stage_seconds
-                text += f", until about {wording.clock(case.now + left, case.now)} ({wording.length(left)} more)"
-            more = f": minSamples of stage {case.stage.name}; then {afterwards(case)}"
-            return Finding("NeedsSamples", f"{text}{more}", brief=text)
+                rate = f"; at this rate until about {wording.clock(case.now + left, case.now)}"
+                why += f"{rate} ({wording.length(left)} more)"
+            more = f"{why}; then {afterwards(case)}; {way_back(case)}"
+            return Finding("NeedsSamples", f"{text}{more}", brief=f"{text}{rate}")
     return None
 
 

@@ -74,8 +74,9 @@ def workloads(
             continue
         obj = deployments.find(namespace, name)
         if obj is None:
-            like, other = deployments.alike(namespace, name), names["canary" if role == "control" else "control"]
-            whose = f", which {'the canary' if role == 'control' else 'control'} is already" if like == other else ""
+            twin = "canary" if role == "control" else "control"
+            like, other = deployments.alike(namespace, name), names[twin]
+            whose = f", which is {twin}.deployment already: if it is {role}, correct both" if like == other else ""
             there = f" (there is {like}{whose})" if like else ""
             text = f"{service.name}: no Deployment {name} in {namespace}: create it or correct {role}.deployment{there}"
             problems.append(Problem("DeploymentNotFound", text))

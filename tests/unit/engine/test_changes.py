@@ -133,9 +133,13 @@ def test_control_rolled_by_somebody_else(stage: str, name: str, paused: bool) ->
     control = world._pairs[name].control
     control.template, control.generation = "hotfix", control.generation + 1
     decision = world.look()
-    assert [each.message for each in decision.events if each.reason == "ControlChanged"] == [
-        f"control of {name} was rolled by somebody else; evidence and the stage start again"
-    ]
+    (said,) = (each.message for each in decision.events if each.reason == "ControlChanged")
+    theirs = next(each.control for each in decision.status.services if each.name == name)
+    changed = (
+        f"somebody else changed the pod template of control (Deployment {theirs}); the stage and its evidence begin"
+    )
+    assert said.startswith(f"{changed} again. Who it was: kubectl get -n ")
+    assert said.endswith(f" deployment {theirs} -o yaml --show-managed-fields")
     assert "ControlChanged" in {each.reason for each in decision.status.transitions}
     assert (decision.status.run_id, decision.status.stage, decision.status.stage_seconds) == (old.run_id, stage, 0.0)
     assert decision.status.checkpoint == {}

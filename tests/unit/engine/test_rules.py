@@ -361,12 +361,12 @@ TELLS: list[tuple[Rule, Callable[[Case], Case], str]] = [
     (
         stays.stage_samples,
         _stage(min_samples=3500),
-        "has 500, until about 22:25:20 UTC (12m0s more): minSamples of stage ab; then it waits for an approval",
+        "has 500 (minSamples of stage ab); at this rate until about 22:25:20 UTC (12m0s more); then it waits for an app",
     ),
     (
         stays.stage_samples,
         lambda case: _stage(min_samples=3500)(_status(stage_seconds=0.0)(case)),
-        "has 500: minSamples of stage ab",
+        "has 500 (minSamples of stage ab); then it waits for an approval",
     ),
     (stays.enough_evidence, _status(services=_UNJUDGED), f"lower analysis.minRequests (a new run){_BACK}"),
     (

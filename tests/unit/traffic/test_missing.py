@@ -24,8 +24,16 @@ class Deployments:
     ("control", "canary", "said"),
     [
         ("shpo", "shop-next", "correct control.deployment (there is shop)"),
-        ("shpo", "shop", "correct control.deployment (there is shop, which the canary is already)"),
-        ("shop-next", "shop-nxet", "correct canary.deployment (there is shop-next, which control is already)"),
+        (
+            "shpo",
+            "shop",
+            "(there is shop, which is canary.deployment already: if it is control, correct both)",
+        ),
+        (
+            "shop-next",
+            "shop-nxet",
+            "(there is shop-next, which is control.deployment already: if it is canary, correct both)",
+        ),
         ("cart", "shop-next", "create it or correct control.deployment"),
     ],
 )
