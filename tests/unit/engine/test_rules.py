@@ -361,7 +361,7 @@ TELLS: list[tuple[Rule, Callable[[Case], Case], str]] = [
     (
         stays.stage_samples,
         _stage(min_samples=3500),
-        "has 500 (minSamples of stage ab); at this rate until about 22:25:20 UTC (12m0s more); then it waits for an app",
+        "has 500 (minSamples of stage ab); at this rate until about 22:25:20 UTC (12m0s more); then it waits for an",
     ),
     (
         stays.stage_samples,
