@@ -94,7 +94,8 @@ def _advice(case: Case, service: ServiceObservation) -> str:
     # `traffic.replicas`: in a rollback the canary makes room, in a deletion its pods may be the only ones that serve.
     gives = "serves on until they are ready" if case.seen.deleting else "gives up its places to them, one at a time"
     if service.control.unscheduled:
-        return f"The cluster has no room for control's pods, so the canary {gives}. To end it sooner: {room}"
+        end = ", without limit. To end it" if case.seen.deleting else ". To end it sooner"
+        return f"The cluster has no room for control's pods, so the canary {gives}{end}: {room}"
     if service.control.trouble:
         return "Until control's pods are ready, the canary serves on"
     return f"Where the cluster has no room for control's pods, the canary {gives}"

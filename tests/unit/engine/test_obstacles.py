@@ -24,8 +24,8 @@ def _decided(world: World, services: tuple[ServiceObservation, ...]) -> Decision
 _NO_ROOM = "not scheduled: 0/3 nodes are available: 3 Insufficient cpu; 2 pods"
 _FULL = ". The cluster has no room for control's pods, so the canary"
 _ROOM = (
-    ". To end it sooner: make room (another node, or fewer pods elsewhere). Which pods wait for it: kubectl get pods -n"
-    " simulated --field-selector status.phase=Pending"
+    "make room (another node, or fewer pods elsewhere). Which pods wait for it: kubectl get pods -n simulated"
+    " --field-selector status.phase=Pending"
 )
 _UNTIL = ". Until control's pods are ready, the canary serves on"
 
@@ -48,13 +48,13 @@ _UNTIL = ". Until control's pods are ready, the canary serves on"
         (
             False,
             _NO_ROOM,
-            f"{_FULL} gives up its places to them, one at a time{_ROOM}",
+            f"{_FULL} gives up its places to them, one at a time. To end it sooner: {_ROOM}",
             "no room for control's pods: 0/3 nodes are available: 3 Insufficient cpu; 2 pods",
         ),
         (
             True,
             _NO_ROOM,
-            f"{_FULL} serves on until they are ready{_ROOM}",
+            f"{_FULL} serves on until they are ready, without limit. To end it: {_ROOM}",
             "no room for control's pods: 0/3 nodes are available: 3 Insufficient cpu; 2 pods",
         ),
         (False, "exceeded quota: pods", _UNTIL, "control's pods are not ready: exceeded quota: pods"),
