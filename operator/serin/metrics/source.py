@@ -72,6 +72,10 @@ class _Shared:
     since: float = math.inf
     """When it was answered, in monotonic seconds."""
 
+    def counts(self, target: Target) -> ServiceCounts | Unmeasured | None:
+        """Those of a target; None while they are to come, or when somebody has to ask again."""
+        return None if math.isinf(self.since) or target not in self.targets else self.answers.get(target)
+
     def answered(self, task: "asyncio.Task[None]") -> None:
         self.since = time.monotonic()
         error = None if task.cancelled() else task.exception()
@@ -135,17 +139,17 @@ class MetricsSource:
         asked = {each: self._shared_by(each, targets, ends_at, seconds) for each in targets}
         if asked:
             await asyncio.wait({shared.task for shared in asked.values()}, timeout=most)
-        found = ((each, self.answered(each, ends_at, seconds)) for each in asked)
+        found = ((each, shared.counts(each)) for each, shared in asked.items())
         return {each: counts for each, counts in found if counts is not None}
 
     def answered(self, target: Target, ends_at: float, seconds: float) -> ServiceCounts | Unmeasured | None:
         """The counts of a look that need not be waited for; None when nobody has asked, or the answer is to come."""
-        shared = self._join((target.access, target.metrics, ends_at, seconds), target)
-        return None if shared is None or math.isinf(shared.since) else shared.answers.get(target)
+        shared = self._join(_key(target, ends_at, seconds), target)
+        return None if shared is None else shared.counts(target)
 
     def asked(self, target: Target, ends_at: float, seconds: float) -> bool:
         """Whether somebody has asked for this look, whose answer is under way or still there."""
-        return self._join((target.access, target.metrics, ends_at, seconds), target) is not None
+        return self._join(_key(target, ends_at, seconds), target) is not None
 
     async def instant(
         self, ref: PrometheusRef, promql: str, at: float | None = None, *, namespace: str = ""
@@ -169,7 +173,7 @@ class MetricsSource:
         self._client.close()
 
     def _shared_by(self, target: Target, everyone: Iterable[Target], ends_at: float, seconds: float) -> _Shared:
-        key = (target.access, target.metrics, ends_at, seconds)
+        key = _key(target, ends_at, seconds)
         return self._join(key, target) or self._start(key, chain((target,), everyone))
 
     def _join(self, key: _Key, target: Target) -> _Shared | None:
@@ -315,6 +319,11 @@ class MetricsSource:
             )
 
         await asyncio.gather(*(ask(selector, who) for selector, who in users.items()))
+
+
+def _key(target: Target, ends_at: float, seconds: float) -> _Key:
+    """What those who share an answer have in common."""
+    return target.access, target.metrics, ends_at, seconds
 
 
 def look_query(targets: Sequence[Target], seconds: float) -> str:

@@ -55,7 +55,7 @@ class Record:
 
 
 def pack(state: State) -> str:
-    """The record of a parts."""
+    """The record of a state."""
     parts = state.parts
     header = _HEADER.pack(
         VERSION,

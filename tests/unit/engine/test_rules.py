@@ -280,6 +280,7 @@ _WARNS = ServiceStatus(
 )
 _SEE = "To see what the controller says (Status): kubectl describe -n shop HTTPRoute conv"
 _JUST = "traffic has only just moved, so requests before 22:13:35 UTC are not counted"
+_RATE = "; at this rate until about 22:25:20 UTC (12m0s more)"
 _BACK = "; to roll back: kubectl serin abort -n shop phase4 (spec.abort: true)"
 
 TELLS: list[tuple[Rule, Callable[[Case], Case], str]] = [
@@ -361,12 +362,12 @@ TELLS: list[tuple[Rule, Callable[[Case], Case], str]] = [
     (
         stays.stage_samples,
         _stage(min_samples=3500),
-        "has 500 (minSamples of stage ab); at this rate until about 22:25:20 UTC (12m0s more); then it waits for an",
+        f"has 500 (minSamples of stage ab){_RATE}; then it waits for an approval{_BACK}",
     ),
     (
         stays.stage_samples,
         lambda case: _stage(min_samples=3500)(_status(stage_seconds=0.0)(case)),
-        "has 500 (minSamples of stage ab); then it waits for an approval",
+        f"has 500 (minSamples of stage ab); then it waits for an approval{_BACK}",
     ),
     (stays.enough_evidence, _status(services=_UNJUDGED), f"lower analysis.minRequests (a new run){_BACK}"),
     (

@@ -308,6 +308,10 @@ def test_pods_that_are_awaited_at_the_start_hurt_nobody() -> None:
     assert "; all traffic is with control meanwhile; if they are not ready by " in texts[0]
     sooner = ", it is rolled back; to correct it sooner: the pod template of Deployment rec-next or "
     assert all(sooner in text for text in texts)
+    assert all(
+        text.endswith(" (a new run); to roll back: kubectl serin abort -n simulated simulated (spec.abort: true)")
+        for text in texts
+    )
     assert "all traffic" not in texts[1], "what can't be told is not said"
 
 
