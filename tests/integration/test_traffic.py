@@ -51,11 +51,12 @@ class Shop:
         self.kube.patch("v1", "pods", self.namespace, pod, {"status": status}, MERGE, "status")
 
     def without_room(self) -> int:
-        """Do what the scheduler does in a full cluster; how many of control's pods wait."""
+        """Do what the scheduler does in a full cluster; how many of control's pods it refused."""
         refused = {"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": "Insufficient cpu"}
-        for pod in self._pending():
+        waiting = self._pending()
+        for pod in waiting:
             self._patch(pod, {"conditions": [refused]})
-        return len(self._pending())
+        return len(waiting)
 
     def schedule_one(self) -> None:
         """Let one of control's pods find room and become ready."""
