@@ -71,17 +71,18 @@ def reason(name: str, evidence: Evidence, limits: LatencyGuardrail) -> str:
     times = wording.ratio(evidence.ratio, evidence.ratio_low, evidence.ratio_high)
     slower = f"{edge}: {times}" if times else edge
     if evidence.rule is Rule.WORSE_THAN_CONTROL:
-        allowed = f"{1 + limits.worse_than_control.value:.4g}x is"
+        allowed = f"{1 + limits.worse_than_control.value:.4g}x is allowed"
         why = "the edge of the histogram that shows it best"
     else:
-        allowed, why = f"{wording.share(_BEYOND_P95)}, or control's share, is", "guardrails.latencyP95.max"
+        allowed = f"{wording.share(_BEYOND_P95)} may, or control's share if that is more"
+        why = "guardrails.latencyP95.max"
     whose, control = "the canary's requests", "control's"
     if evidence.rule is Rule.BASELINE:
         whose, control = "the new version's requests", "control's before"
     return (
         f"{_part(evidence.canary_bad, evidence.canary_total, whose)} and"
-        f" {_part(evidence.control_bad, evidence.control_total, control)} take over {slower},"
-        f" where {allowed} allowed; {edge} is {why}; P95: {wording.milliseconds(evidence.canary_p95)}, control's"
+        f" {_part(evidence.control_bad, evidence.control_total, control)} take over {slower};"
+        f" {allowed}; {edge} is {why}; P95: {wording.milliseconds(evidence.canary_p95)}, control's"
         f" {wording.milliseconds(evidence.control_p95)}"
     )
 

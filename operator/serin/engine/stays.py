@@ -31,6 +31,8 @@ def stage_time(case: Case) -> Finding | None:
         whose, inside = "requests", "the bake"
     had = sum(samples(case.status.checkpoint, service.name)[1] for service in case.spec.services)
     until = f"until {wording.clock(ends, case.now)} ({wording.length(ends - case.now)} left)"
+    # The baking's message begins with what serves; a table has columns for stage and weight.
+    which = "" if case.position is Phase.BAKING else f"stage {case.stage.name} ({_share(case.status)}) "
     so_far = f"; {wording.count(had)} {whose} in {inside}"
     warned, why = _warning(case)
     few = ""
@@ -38,7 +40,8 @@ def stage_time(case: Case) -> Finding | None:
         few = f", when {wording.count(case.spec.analysis.min_requests)} {whose} are judged,"
     return Finding(
         "StageRunning",
-        f"{until}{begins}{so_far}{judging.so_far(case.status)}{why}; then{few} {afterwards(case)}; {way_back(case)}",
+        f"{which}{until}{begins}{so_far}{judging.so_far(case.status)}{why}; then{few} {afterwards(case)};"
+        f" {way_back(case)}",
         brief=f"{warned}{until}{so_far}",
     )
 
@@ -175,6 +178,11 @@ STAYS: Final[tuple[Rule, ...]] = (
 )
 
 
+def _share(status: Status) -> str:
+    """What the canary gets in a stage."""
+    return f"copies of {status.mirror}%" if status.mirror else f"{status.weight}%"
+
+
 def _warning(case: Case) -> tuple[str, str]:
     """The first guardrail that warns: before a summary, and behind a message with why that alone does not roll back."""
     rate = case.spec.guardrails.error_rate
@@ -186,7 +194,7 @@ def _warning(case: Case) -> tuple[str, str]:
                 least = f"above max {rate.max} or " if each.rule == "warn" else ""
                 why = (
                     f"it is not shown to be {least}worse than control (evidence {each.evidence}, 1 rolls back),"
-                    f" so it goes on"
+                    f" so it goes on, and nothing has to be done"
                 )
                 return f"{warned}; ", f"; {warned}: {why}"
     return "", ""

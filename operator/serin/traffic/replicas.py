@@ -195,9 +195,12 @@ class ReplicasRouter:
                 spec = scaler["spec"]
                 ref = spec.get("scaleTargetRef", {})
                 if ref.get("kind", "Deployment") == "Deployment" and ref.get("name") in names:
+                    name = scaler["metadata"]["name"]
                     text = (
-                        f"{service.name}: {kind} {scaler['metadata']['name']} scales Deployment {ref['name']}, whose"
-                        " size is the traffic split here: delete it for the time of the experiment"
+                        f"{service.name}: {kind} {name} scales Deployment {ref['name']}, whose size is the traffic"
+                        f" split here: delete it for the time of the experiment (kubectl delete -n {namespace}"
+                        f" {kind.lower()} {name}), or split by a route, which leaves sizes alone (traffic.type:"
+                        " HTTPRoute)"
                     )
                     found.append(Problem("Autoscaled", text))
         return found

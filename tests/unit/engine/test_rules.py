@@ -342,7 +342,7 @@ TELLS: list[tuple[Rule, Callable[[Case], Case], str]] = [
     (
         stays.stage_time,
         _status(stage_seconds=90.0, counted_until=timestamp(NOW + 15)),
-        f"until 22:14:10 UTC (50s left); {_JUST}; 1,000 canary requests in this stage; then it waits for an approval",
+        f"stage ab (50%) until 22:14:10 UTC (50s left); {_JUST}; 1,000 canary requests in this stage; then it waits",
     ),
     (
         stays.stage_time,
@@ -357,7 +357,7 @@ TELLS: list[tuple[Rule, Callable[[Case], Case], str]] = [
     (
         stays.stage_time,
         _status(stage_seconds=90.0, services=(_WARNS,)),
-        "control 3.9%: it is not shown to be worse than control (evidence 0.2, 1 rolls back), so it goes on; then it",
+        "it is not shown to be worse than control (evidence 0.2, 1 rolls back), so it goes on, and nothing has to be",
     ),
     (
         stays.stage_samples,

@@ -41,8 +41,8 @@ _SLOWER: dict[str, Any] = {
 _SLOW = "13.4% of the canary's requests (78 of 580) and 0% of control's (0 of 580) take over"
 _BAKED = "13.4% of the new version's requests (78 of 580) and 1.03% of control's before (6 of 580) take over"
 _P95 = "; P95: 181ms, control's 95ms"
-_MAX = f"where 5%, or control's share, is allowed; 150ms is guardrails.latencyP95.max{_P95}"
-_EDGE = f"where 1.05x is allowed; 100ms is the edge of the histogram that shows it best{_P95}"
+_MAX = f"5% may, or control's share if that is more; 150ms is guardrails.latencyP95.max{_P95}"
+_EDGE = f"1.05x is allowed; 100ms is the edge of the histogram that shows it best{_P95}"
 _P95 = "canary's P95 is 181 ms (above max 150 ms), control's 95 ms"
 _NOBODY = "slower than 100 ms are 13% (78 of 580), control unknown (0 of 0), at least 6.7 times as many (95% interval)"
 _WORSE = "; shown to be worse than control by more than 5% of it"
@@ -53,10 +53,10 @@ _BEFORE = {"ratio": 13.0, "ratio_low": 0.0, "control_bad": 6}
 @pytest.mark.parametrize(
     ("changes", "says"),
     [
-        ({"rule": Rule.WORSE_THAN_CONTROL, "edge": 0.1}, f"{_SLOW} 100ms: at least 6.7x, {_EDGE}"),
-        ({"rule": Rule.MAX, "edge": 0.15}, f"{_SLOW} 150ms: at least 6.7x, {_MAX}"),
-        ({"rule": Rule.BASELINE, "edge": 0.15, **_BEFORE}, f"{_BAKED} 150ms: 13x, {_MAX}"),
-        ({"rule": Rule.MAX, "edge": 0.15, "ratio": None}, f"{_SLOW} 150ms, {_MAX}"),
+        ({"rule": Rule.WORSE_THAN_CONTROL, "edge": 0.1}, f"{_SLOW} 100ms: at least 6.7x; {_EDGE}"),
+        ({"rule": Rule.MAX, "edge": 0.15}, f"{_SLOW} 150ms: at least 6.7x; {_MAX}"),
+        ({"rule": Rule.BASELINE, "edge": 0.15, **_BEFORE}, f"{_BAKED} 150ms: 13x; {_MAX}"),
+        ({"rule": Rule.MAX, "edge": 0.15, "ratio": None}, f"{_SLOW} 150ms; {_MAX}"),
         ({"edge": None}, f"{_P95}{_WORSE}"),
         ({"edge": 0.1, "control_total": 0}, f"{_P95}; {_NOBODY}{_WORSE} at 100 ms, {_BEST}"),
     ],
