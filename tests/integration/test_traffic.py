@@ -219,6 +219,7 @@ def test_an_autoscaler_is_refused(kube: Kube, namespace: str, name: str) -> None
     message = refusals(kube, namespace, service())["Autoscaled"]
     assert "HorizontalPodAutoscaler h2" in message
     assert f"Deployment {name}," in message
+    assert f"(kubectl delete -n {namespace} horizontalpodautoscaler h2)" in message
 
 
 def test_a_keda_object_is_refused(kube: Kube, namespace: str) -> None:

@@ -30,29 +30,27 @@ class Together:
 
     def __init__(self) -> None:
         self._waiting: list[tuple[Question, asyncio.Future[Decision]]] = []
+        self._passes: asyncio.Task[None] | None = None
 
     async def decide(
         self, spec: Spec | InvalidSpecError, status: Status, observation: Observation, now: float, fed: Fed | None
     ) -> Decision:
         """As `serin.engine.decide.decide`; `fed` is its first look, if that was fed beforehand."""
-        loop = asyncio.get_running_loop()
-        if not self._waiting:
-            loop.call_soon(self._decide)
-        answer: asyncio.Future[Decision] = loop.create_future()
+        answer: asyncio.Future[Decision] = asyncio.get_running_loop().create_future()
         self._waiting.append((Question(spec, status, observation, now, fed), answer))
+        if self._passes is None or self._passes.done():
+            self._passes = asyncio.create_task(self._work())
         return await answer
 
-    def _pause(self, turns: int) -> None:
-        loop = asyncio.get_running_loop()
-        if turns > 1:
-            loop.call_soon(self._pause, turns - 1)
-        else:
-            loop.call_soon(self._decide)
+    async def _work(self) -> None:
+        """Passes, until nobody waits."""
+        self._decide()
+        while self._waiting:
+            await between()
+            self._decide()
 
     def _decide(self) -> None:
         waiting, self._waiting = self._waiting[:AT_ONCE], self._waiting[AT_ONCE:]
-        if self._waiting:
-            self._pause(_BETWEEN)
         begun = time.monotonic()
         found = decide_all([question for question, _ in waiting])
         METRICS.took("decide", (time.monotonic() - begun) / len(waiting), len(waiting))

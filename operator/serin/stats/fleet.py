@@ -6,13 +6,13 @@ One guardrail is a fleet of one, so there is one path through the arithmetic and
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from serin.stats.looks import LatencyLook, Look
-from serin.stats.state import NAMES, Parts, State, initial, layout_of
+from serin.stats.state import NAMES, State, initial, layout_of, parts_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from serin.stats.mixture import Columns, Floats, Wealth
     from serin.stats.plan import Plan
-    from serin.stats.state import Counts
+    from serin.stats.state import Counts, Parts
 
     Ints = NDArray[np.int64]
     Flags = NDArray[np.bool_]
@@ -172,11 +172,7 @@ def picked(constants: Constants, fleet: Fleet) -> list[State]:
 
 def opened(fleet: Fleet) -> list[Parts]:
     """What the state of each guardrail of the fleet consists of."""
-    columns = [getattr(fleet, name) for name in NAMES]
-    tripped = NAMES.index("tripped")
-    columns = [list(each) if each.ndim > 1 else each.tolist() for each in columns]
-    columns[tripped] = [tuple(each) for each in fleet.tripped.tolist()]
-    return [Parts(*each) for each in zip(*columns, strict=True)]
+    return parts_of(partial(getattr, fleet))
 
 
 def looks_of(looks: Sequence[Look | LatencyLook]) -> Looks:

@@ -18,6 +18,8 @@ from serin.stats import ratio
 from serin.stats.clumps import CLUMPS
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from numpy.typing import NDArray
 
     from serin.stats.mixture import Floats, Wealth
@@ -56,10 +58,7 @@ class State:
     @property
     def parts(self) -> Parts:
         """What it consists of."""
-        record = np.frombuffer(self.raw, self.layout)[0]
-        fields = {name: record[name] for name in NAMES}
-        scalars = {name: value.item() for name, value in fields.items() if not value.ndim}
-        return Parts(**{**fields, "tripped": tuple(fields["tripped"].tolist()), **scalars})
+        return parts_of(np.frombuffer(self.raw, self.layout).__getitem__)[0]
 
     @staticmethod
     def of(parts: Parts, fingerprint: int) -> State:
@@ -122,6 +121,15 @@ LatencyState = State
 
 NAMES: Final = tuple(field.name for field in dataclasses.fields(Parts))
 _WORD: Final = 8
+
+
+def parts_of(column: Callable[[str], NDArray[Any]]) -> list[Parts]:
+    """What many states consist of; `column` gives each of `Parts` of all of them, with a leading axis."""
+    columns = [column(name) for name in NAMES]
+    values = [list(each) if each.ndim > 1 else each.tolist() for each in columns]
+    tripped = NAMES.index("tripped")
+    values[tripped] = [tuple(each) for each in columns[tripped].tolist()]
+    return [Parts(*each) for each in zip(*values, strict=True)]
 
 
 @lru_cache(maxsize=1024)

@@ -35,6 +35,8 @@ from tests.load.__main__ import seconds
 
 _SAMPLE: Final = 5.0
 _OUTAGE_EVERY, _OUTAGE = 600.0, 30.0
+_SAY: Final = 300.0
+"""Seconds between two lines in a log, which has no bar."""
 _STEADY, _RELEASED, _BAD, _DELETED = range(4), range(4, 7), range(7, 9), range(9, 10)
 _ENDED: Final = frozenset({"Succeeded", "RolledBack", "Failed"})
 
@@ -175,7 +177,7 @@ def watched(running: Operator, shops: Shops, snapshots: Path, duration: float, c
         "largest status": Course("KiB", 2.0),
     }
     outage = Outages()
-    taken = 0
+    taken, said = 0, _SAY
     with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
         task = progress.add_task("watching the operator", total=duration)
         while (passed := time.monotonic() - begun) < duration:
@@ -187,9 +189,20 @@ def watched(running: Operator, shops: Shops, snapshots: Path, duration: float, c
                 taken = snapshot(process, snapshots, 1)
             sample(process, snapshots / "tasks", shops, courses, passed / 3600)
             progress.update(task, completed=passed)
+            if not console.is_terminal and passed >= said:
+                said += _SAY
+                console.print(f"{passed / 60:.0f} min: {so_far(courses, shops)}", highlight=False)
     outage.end()
     snapshot(process, snapshots, 2)
     return courses
+
+
+def so_far(courses: dict[str, Course], shops: Shops) -> str:
+    """The present values, and how many runs have ended."""
+    now = [
+        f"{name} {course.values[-1]:.4g}{f' {course.unit}' if course.unit else ''}" for name, course in courses.items()
+    ]
+    return f"{', '.join(now)}; runs ended: {sum(shops.counts.values())}"
 
 
 def sample(process: psutil.Process, tasks: Path, shops: Shops, courses: dict[str, Course], at: float) -> None:
