@@ -22,6 +22,7 @@ from serin.engine.observation import History, MeasurementFailure, ServiceCounts,
 from serin.metrics import queries
 from serin.metrics.answers import Row, classify
 from serin.metrics.client import Client, QueryObserver
+from serin.metrics.company import Company, Party
 from serin.metrics.credentials import Access, access
 from serin.metrics.history import read_history
 from serin.metrics.keeper import KEPT_SECONDS, ReadSecret
@@ -114,6 +115,7 @@ class MetricsSource:
         self._rows = float(_FIRST_ROWS)
         self._sums = Latest[tuple[Access, Metrics], Sums](Sums)
         self._paces = Latest[Access, Pace](lambda: Pace(timeout))
+        self._companies = Latest[Access, Company](lambda: Company(timeout))
 
     async def look(
         self, target: Target, everyone: Iterable[Target], ends_at: float, seconds: float
@@ -203,60 +205,57 @@ class MetricsSource:
 
     async def _ask_all(self, targets: Iterable[Target], answers: _Counts, ends_at: float, seconds: float) -> None:
         ordered = sorted(targets, key=lambda each: (each.namespace, each.service, sorted(each.canary_names)))
-        pace = self._paces.of(ordered[0].access) if len(ordered) > _LARGE else None
+        allowed = ordered[0].access
+        pace = self._paces.of(allowed) if len(ordered) > _LARGE else None
         size = max(1, int((MOST if pace is None else pace.rows) // self._rows))
-        chunks = [ordered[begin : begin + size] for begin in range(0, len(ordered), size)]
-        await asyncio.gather(*(self._ask(chunk, answers, ends_at, seconds, pace) for chunk in chunks))
+        company, query = self._companies.of(allowed), partial(self._client.query, allowed)
+        parties = [Party(each, query, pace) for each in company.parties(ordered, size)]
+        await asyncio.gather(*(self._ask(each, each.targets, answers, ends_at, seconds) for each in parties))
+        company.learn(parties, size)
 
-    async def _ask(
-        self, targets: list[Target], answers: _Counts, ends_at: float, seconds: float, pace: Pace | None
-    ) -> None:
-        """Asks for one chunk; a chunk that is refused is halved, so that one target can't blind the others."""
+    async def _ask(self, party: Party, targets: list[Target], answers: _Counts, ends_at: float, seconds: float) -> None:
+        """Asks for `targets` of a party; who is refused is halved, so that one target can't blind the others."""
         answer = Answer()
         try:
             text = look_query(targets, seconds)
         except ValueError as error:  # a label name that can't be in a query; all of them share it
             answer.problem = Unmeasured(MeasurementFailure.CLIENT_ERROR, f"metrics.labels: {error}")
         else:
-            answer.problem = await self._fill(answer, targets, text, ends_at, pace)
+            answer.problem = await self._fill(answer, party, targets, text, ends_at)
             refused = answer.problem is not None and answer.problem.failure is MeasurementFailure.CLIENT_ERROR
             if refused and len(targets) > 1:
                 half = len(targets) // 2
-                await self._ask(targets[:half], answers, ends_at, seconds, pace)
-                await self._ask(targets[half:], answers, ends_at, seconds, pace)
+                await self._ask(party, targets[:half], answers, ends_at, seconds)
+                await self._ask(party, targets[half:], answers, ends_at, seconds)
                 return
         if answer.problem is None:
-            await self._count_buckets(answer, targets, ends_at, seconds, pace)
+            await self._count_buckets(answer, party, targets, ends_at, seconds)
             await self._ask_custom(targets, answer, ends_at, seconds)
         # Counts are kept and not the rows: those of a thousand experiments are tens of megabytes.
         answers.update((target, service_counts(target, answer, seconds)) for target in targets)
 
     async def _fill(
-        self, answer: Answer, targets: list[Target], text: str, ends_at: float, pace: Pace | None
+        self, answer: Answer, party: Party, targets: list[Target], text: str, ends_at: float
     ) -> Unmeasured | None:
         """Takes in what Prometheus says, or says why there is nothing."""
-        rows = await self._paced(targets[0].access, text, ends_at, pace)
+        rows = await party.ask(text, ends_at)
         if isinstance(rows, Unmeasured):
             return rows
         answer.take(targets[0].naming, rows)
         self._rows = max(1.0, len(rows) / len(targets), self._rows * _FORGET)
         return None
 
-    async def _paced(self, allowed: Access, text: str, at: float, pace: Pace | None) -> list[Row] | Unmeasured:
-        query = partial(self._client.query, allowed, text, at)
-        return await (query() if pace is None else pace.ask(query))
-
     async def _count_buckets(
-        self, answer: Answer, targets: list[Target], ends_at: float, seconds: float, pace: Pace | None
+        self, answer: Answer, party: Party, targets: list[Target], ends_at: float, seconds: float
     ) -> None:
         """What the buckets counted: from their sums where nothing else happened, else series by series."""
-        allowed, names, begins = targets[0].access, targets[0].naming, ends_at - seconds
-        sums = self._sums.of((allowed, targets[0].metrics))
+        names, begins = targets[0].naming, ends_at - seconds
+        sums = self._sums.of((targets[0].access, targets[0].metrics))
         asked = {each for target in targets for each in (*target.control, *target.canary)} & answer.sums.keys()
         steady = {each: series for each, series in answer.steady.items() if each in asked}
         unknown = {each for each, series in steady.items() if not sums.knows(each, begins, series)}
         if unknown:
-            found = await self._paced(allowed, sums_query(names, unknown, seconds, *_edges(targets)), begins, pace)
+            found = await party.ask(sums_query(names, unknown, seconds, *_edges(targets)), begins)
             if not isinstance(found, Unmeasured):
                 before = Answer()
                 before.take(names, found)
@@ -271,30 +270,30 @@ class MetricsSource:
         for variant in asked:
             sums.keep(variant, ends_at, answer.sums[variant], answer.seen.get(variant, math.nan))
         if others := asked - answer.buckets.keys():
-            await self._count_each(answer, targets, sorted(others), ends_at, seconds, pace)
+            await self._count_each(answer, party, targets, sorted(others), ends_at, seconds)
 
     async def _count_each(
         self,
         answer: Answer,
+        party: Party,
         targets: list[Target],
         variants: list[Values],
         ends_at: float,
         seconds: float,
-        pace: Pace | None,
     ) -> None:
         """Series by series; what is refused is halved, so that one variant can't blind the others."""
         names = targets[0].naming
         text = queries.count(
             series_of(names, names.buckets, variants, *_edges(targets)), seconds, (*names.keys, queries.LE)
         )
-        found = await self._paced(targets[0].access, text, ends_at, pace)
+        found = await party.ask(text, ends_at)
         if not isinstance(found, Unmeasured):
             counts = by_edge(names, found)
             answer.buckets |= {each: counts[each] for each in variants if each in counts}
         elif found.failure is MeasurementFailure.CLIENT_ERROR and len(variants) > 1:
             half = len(variants) // 2
-            await self._count_each(answer, targets, variants[:half], ends_at, seconds, pace)
-            await self._count_each(answer, targets, variants[half:], ends_at, seconds, pace)
+            await self._count_each(answer, party, targets, variants[:half], ends_at, seconds)
+            await self._count_each(answer, party, targets, variants[half:], ends_at, seconds)
         else:
             answer.uncounted |= dict.fromkeys(variants, found)
 

@@ -1,18 +1,21 @@
 """Looks and checks against a real Prometheus whose history is known to the sample."""
 
 import asyncio
+import json
 import time
 import urllib.request
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 import pytest
+from aiohttp import web
 
 from serin.api.spec import CustomGuardrail, MetricLabels, Metrics, PrometheusRef, parse_spec
 from serin.engine.observation import MeasurementFailure, ServiceCounts, Unmeasured
 from serin.metrics.checks import check, edges
 from serin.metrics.source import MetricsSource, Target
 from tests.integration.metrics.process import prometheus_of
+from tests.integration.proxy import Fault, Forward, proxy
 
 STEP, LOOK, PAST = 15, 30, 2400
 SPEC = parse_spec({"services": [{"name": "steady", "control": {"deployment": "web"}, "canary": {"patch": {}}}]})
@@ -190,6 +193,49 @@ async def test_all_who_look_share_one_query(source: MetricsSource, history: tupl
         assert queries_of(history[0]) - before == asked, ends_at - history[1]
         if ends_at == history[1]:
             assert [isinstance(each, ServiceCounts) for each in results[:4]] == [True, True, True, False]
+
+
+async def late(_request: web.Request, forward: Forward) -> web.StreamResponse:
+    """Answer far too late."""
+    await asyncio.sleep(5)
+    return await forward()
+
+
+async def warned(_request: web.Request, forward: Forward) -> web.StreamResponse:
+    """Answer with what Prometheus says of a metric of two types."""
+    answer = await forward()
+    assert isinstance(answer, web.Response)
+    body = json.loads(answer.body or b"{}")  # type: ignore[arg-type]
+    return web.json_response({**body, "warnings": ["PromQL warning: encountered a mix of histograms and floats"]})
+
+
+@pytest.mark.parametrize(
+    ("fault", "failure"), [(late, MeasurementFailure.TIMEOUT), (warned, MeasurementFailure.WARNINGS)]
+)
+async def test_a_service_that_spoils_every_query_is_asked_for_alone(
+    history: tuple[str, int], fault: Fault, failure: MeasurementFailure
+) -> None:
+    """The others miss the few looks in which it is searched for by halves, and are measured again."""
+
+    async def spoilt(request: web.Request, forward: Forward) -> web.StreamResponse:
+        text = request.query.get("query") or await request.text()
+        return await (fault(request, forward) if "new" in text else forward())
+
+    source, measured = MetricsSource(timeout=1), []
+    with proxy(history[0]) as before:
+        before.fault = spoilt
+        names = ["steady", HOSTILE, "reset", "new", "fraction", "absent", "stale", "s1", "s2"]
+        everyone = [target((before.address, history[1]), name) for name in names]
+        for look in range(8, -1, -1):
+            ends_at = history[1] - look * LOOK
+            found = await asyncio.gather(*(source.look(one, everyone, ends_at, LOOK) for one in everyone))
+            measured.append([isinstance(each, ServiceCounts) for each in found[:4]])
+    source.close()
+    assert measured[0] == [False, False, False, False]
+    assert measured[1] == [True, False, True, False], "the second half of the alphabet is not with it"
+    assert measured[3:] == [[True, True, True, False]] * 6
+    assert isinstance(found[3], Unmeasured)
+    assert found[3].failure is failure
 
 
 async def test_one_cancelled_caller_does_not_take_the_answer_away(
