@@ -19,7 +19,7 @@ from typing import Any
 from tests.cluster import gateway
 from tests.cluster.places import from_environment
 from tests.cluster.steps import only_one, run_steps
-from tests.integration.metrics.process import free_port
+from tests.integration.metrics.process import free_ports
 
 VARIANTS = ("canary", "control")
 _HTTP = "type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager"
@@ -151,7 +151,8 @@ def envoy(
         upstreams: the ports of canary and control by the names of their clusters; None: two that answer their names.
         stats: `stats_config` of its bootstrap.
     """
-    ports = {name: free_port() for name in ("main", "admin", *VARIANTS)}
+    names = ("main", "admin", *VARIANTS)
+    ports = dict(zip(names, free_ports(len(names)), strict=True))
     leads = upstreams or {name: ports[name] for name in VARIANTS}
     (folder / "routes.json").write_text(json.dumps(_routes(tuple(leads), (0, 100), headers)))
     (folder / "envoy.json").write_text(json.dumps(_config(folder, ports, salts or {}, leads, stats or {})))

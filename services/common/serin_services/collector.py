@@ -90,7 +90,8 @@ class GoalCollector(Collector):
                 )
                 if not locked.scalar_one():
                     return  # Another pod is at it; its figures come with the next run.
-            elif await self._take_over(connection, now):
+            # Whoever had the lock may have been at it between the look above and this one.
+            if await self._take_over(connection, now):
                 return
             figures = await self._compute(connection, now)
             await self._store(connection, figures, now)

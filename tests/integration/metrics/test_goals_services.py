@@ -16,7 +16,7 @@ from serin.metrics.source import MetricsSource
 from serin.stats.goals import Moments
 from serin_services.collector import GoalCollector
 from serin_services.goals import Figures, GoalSums
-from tests.integration.metrics.process import free_port, prometheus
+from tests.integration.metrics.process import free_ports, prometheus
 
 CONFIG = """
 global: {{scrape_interval: 1s}}
@@ -46,7 +46,7 @@ def collector(registry: CollectorRegistry, users: int, age: float) -> GoalCollec
 @pytest.fixture
 def address(tmp_path: Path) -> Iterator[str]:
     """A Prometheus that scrapes two pods: an old reading of control's, a young one of the canary's."""
-    ports = free_port(), free_port()
+    ports = free_ports(2)
     servers = []
     for port, users, age in ((ports[0], 10, 300.0), (ports[1], 30, 20.0)):
         registry = CollectorRegistry()

@@ -197,7 +197,7 @@ async def test_all_who_look_share_one_query(source: MetricsSource, history: tupl
 
 async def late(_request: web.Request, forward: Forward) -> web.StreamResponse:
     """Answer far too late."""
-    await asyncio.sleep(5)
+    await asyncio.sleep(10)
     return await forward()
 
 
@@ -221,7 +221,7 @@ async def test_a_service_that_spoils_every_query_is_asked_for_alone(
         text = request.query.get("query") or await request.text()
         return await (fault(request, forward) if "new" in text else forward())
 
-    source, measured = MetricsSource(timeout=1), []
+    source, measured = MetricsSource(timeout=2), []
     with proxy(history[0]) as before:
         before.fault = spoilt
         names = ["steady", HOSTILE, "reset", "new", "fraction", "absent", "stale", "s1", "s2"]

@@ -11,7 +11,7 @@ from prometheus_client import CollectorRegistry, Counter, Histogram, start_http_
 from serin.api.spec import PrometheusRef
 from serin.engine.observation import ServiceCounts, Unmeasured
 from serin.metrics.source import MetricsSource, Target
-from tests.integration.metrics.process import free_port, prometheus
+from tests.integration.metrics.process import free_ports, prometheus
 
 LABELS = ("namespace", "service", "variant")
 CONFIG = """
@@ -50,7 +50,7 @@ class Exporter:
 @pytest.fixture
 def ports(tmp_path: Path) -> Iterator[tuple[str, int, int]]:
     """Prometheus's address, and the ports of a pod of control and of the canary."""
-    control, canary = free_port(), free_port()
+    control, canary = free_ports(2)
     with prometheus(tmp_path / "data", CONFIG.format(control=control, canary=canary)) as address:
         yield address, control, canary
 
@@ -63,6 +63,19 @@ async def test_a_pod_that_goes_and_comes_back(source: MetricsSource, ports: tupl
     async def look(seconds: int) -> ServiceCounts | Unmeasured:
         return await source.look(one, [one], time.time(), seconds)
 
+    async def counted(since: float, wanted: tuple[int, int]) -> ServiceCounts:
+        """Return the look since a Unix time, once it has so many requests of control and canary, all of them timed."""
+        last: object = None
+        for _ in range(150):
+            at = time.time()
+            last = await source.look(one, [one], at, at - since)
+            if isinstance(last, ServiceCounts):
+                got = [(each.requests, each.timed) for each in (last.control, last.canary)]
+                if got == [(each, each) for each in wanted]:
+                    return last
+            await asyncio.sleep(0.2)
+        return pytest.fail(f"not counted: {last}")
+
     control, canary = Exporter(control_port, "control"), Exporter(canary_port, "canary")
     try:
         # Prometheus takes seconds to begin; a look needs a sample from before it.
@@ -70,24 +83,23 @@ async def test_a_pod_that_goes_and_comes_back(source: MetricsSource, ports: tupl
             if isinstance(await look(3), ServiceCounts):
                 break
             await asyncio.sleep(0.2)
+        since = time.time()
         control.serve(30)
         canary.serve(3)
-        await asyncio.sleep(2)
-        counts = await look(3)
-        assert isinstance(counts, ServiceCounts), counts
-        assert (counts.control.requests, counts.canary.requests) == (30, 3)
+        counts = await counted(since, (30, 3))
         assert (counts.canary.edges, counts.canary.within, counts.canary.timed) == ((0.15, 1.0), (3, 3), 3)
         canary.stop()
-        await asyncio.sleep(4)
-        gone = await look(2)
+        for _ in range(150):
+            gone = await look(2)
+            if isinstance(gone, Unmeasured) and "no sample of canary" in gone.message:
+                break
+            await asyncio.sleep(0.2)
         assert isinstance(gone, Unmeasured), gone
         assert "no sample of canary" in gone.message
+        since = time.time()
         canary = Exporter(canary_port, "canary")
         canary.serve(2)
-        await asyncio.sleep(2.5)
-        back = await look(3)
-        assert isinstance(back, ServiceCounts), back
-        assert (back.control.requests, back.canary.requests) == (0, 2)
+        await counted(since, (0, 2))
     finally:
         control.stop()
         canary.stop()

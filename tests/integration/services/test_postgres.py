@@ -5,6 +5,7 @@ from typing import Any
 
 import aiohttp
 
+from tests.integration.services.draining import PATIENT
 from tests.load import Plan, Target, run
 
 
@@ -12,7 +13,7 @@ async def test_any_pod_of_any_variant_serves_the_next_turn(start: Any, postgres:
     """Four processes that start together on an empty database, two of each engine, share every conversation."""
     urls = []
     processes = [
-        start("conversation", wait=False, database_url=postgres.url, engine=engine, variant=variant)
+        start("conversation", wait=False, database_url=postgres.url, engine=engine, variant=variant, **PATIENT)
         for engine, variant in (("phase3", "control"), ("phase4", "canary")) * 2
     ]
     for _, url in processes:
@@ -60,7 +61,7 @@ async def test_a_service_waits_for_its_database(start: Any, postgres: Any) -> No
 async def wait_for(url: str, *, ready: bool) -> None:
     """Wait until a process says that it is ready, or that it is not."""
     async with aiohttp.ClientSession() as session:
-        for _ in range(200):
+        for _ in range(1200):
             try:
                 async with session.get(f"{url}/readyz") as response:
                     if (response.status == 200) == ready:

@@ -8,14 +8,14 @@ from pathlib import Path
 
 import pytest
 
-from tests.bench.services.processes import free_port
+from tests.integration.metrics.process import free_ports
 from tests.local.__main__ import SERVICES, Local, curl_lines
 
 
 @pytest.fixture
 def ports(tmp_path: Path) -> Iterator[dict[str, int]]:
     """Start what `make services` starts, on free ports, and give them."""
-    found = {service: free_port() for service in SERVICES}
+    found = dict(zip(SERVICES, free_ports(len(SERVICES)), strict=True))
     local = Local(tmp_path, found, "phase4")
     try:
         local.start()
