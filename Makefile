@@ -76,10 +76,11 @@ e2e: venv images ## Test whole rollouts on the real cluster, through a gateway t
 	$(BIN)/pytest tests/e2e $(PYTEST_ARGS)
 
 # Three runs: what waits for a program of its own shares the cores, what is under load has them alone, and so has the cluster.
+# Files begin in the order in which they are given, and not those with the most tests first: the longest have few.
 test: lint packages images ## Check and test everything: lint, unit, integration, e2e
 	@$(CLUSTER) binaries >/dev/null
 	@code=0; \
-	$(BIN)/pytest --numprocesses=3 --dist=loadfile $(CONTROLLER) tests/unit $(PYTEST_ARGS) || code=$$?; \
+	$(BIN)/pytest --numprocesses=3 --dist=loadfile --no-loadscope-reorder $(CONTROLLER) tests/unit $(PYTEST_ARGS) || code=$$?; \
 	$(BIN)/pytest tests/integration --ignore=$(CONTROLLER) $(PYTEST_ARGS) || code=$$?; \
 	$(BIN)/pytest tests/e2e $(PYTEST_ARGS) || code=$$?; \
 	exit $$code

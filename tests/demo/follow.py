@@ -31,8 +31,8 @@ def load_plan(rate: float, seconds: float = LONGEST, gateway: str = "") -> Plan:
             Target("conversation", (gateway or ADDRESSES["conversation"],), rate),
         ),
         duration=seconds,
-        # A pod that is full, or waits for its database, says when to come again. What is refused three times is lost.
-        attempts=3,
+        # A pod that is full, or waits for its database, says when to come again. What is refused each time is lost.
+        attempts=8,
     )
 
 

@@ -7,7 +7,6 @@ writes their status itself, and the controllers count them. Everything else is t
 import contextlib
 import http.client
 import secrets
-import socket
 import ssl
 import subprocess
 import sys
@@ -22,6 +21,7 @@ from kubernetes import client
 from serin.kube.client import Kube
 from serin.kube.errors import KubeError
 from tests.cluster.places import REPOSITORY
+from tests.ports import free_ports
 
 _SECONDS = 90.0
 
@@ -43,14 +43,6 @@ class Plane:
         settings.api_key = {"authorization": f"Bearer {token or self.token}"}
         settings.retries = 0
         return Kube(client.ApiClient(settings))
-
-
-def _ports(count: int) -> list[int]:
-    with contextlib.ExitStack() as stack:
-        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
-        for each in sockets:
-            each.bind(("127.0.0.1", 0))
-        return [int(each.getsockname()[1]) for each in sockets]
 
 
 def binaries() -> Path:
@@ -152,7 +144,7 @@ def control_plane(folder: Path, *, managed: bool = True, options: tuple[str, ...
         options: more flags of the API server.
     """
     programs = binaries()
-    client_port, peer_port, api_port, manager_port = _ports(4)
+    client_port, peer_port, api_port, manager_port = free_ports(4)
     token, operator, certificates = secrets.token_hex(16), secrets.token_hex(16), folder / "certificates"
     tokens, key = folder / "tokens.csv", folder / "accounts.key"
     tokens.touch(mode=0o600)

@@ -19,7 +19,7 @@ from typing import Any
 from tests.cluster import gateway
 from tests.cluster.places import from_environment
 from tests.cluster.steps import only_one, run_steps
-from tests.integration.metrics.process import free_ports
+from tests.ports import free_ports
 
 VARIANTS = ("canary", "control")
 _HTTP = "type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager"

@@ -22,7 +22,8 @@ from tests.bench.scale.traffic import PART
 from tests.cluster.places import REPOSITORY
 from tests.integration.cluster_plane import Plane, control_plane
 from tests.integration.controller.process import Cluster, Operator, cluster_of, operator
-from tests.integration.metrics.process import free_port, prometheus, prometheus_of
+from tests.integration.metrics.process import prometheus, prometheus_of
+from tests.ports import free_ports
 
 SCRAPE: Final = 15.0
 """Seconds between two scrapes, as usual."""
@@ -105,7 +106,7 @@ def made(most: int, scrape: float = SCRAPE, past: Sequence[int] = ()) -> Iterato
         options = (f"--audit-policy-file={policy}", f"--audit-log-path={audit}", "--audit-log-mode=batch")
         plane = stack.enter_context(control_plane(home, managed=False, options=options))
         cluster = cluster_of(plane, home)
-        port, operator_port = free_port(), free_port()
+        port, operator_port = free_ports(2)
         traffic = stack.enter_context(_traffic(port, home / "traffic.log"))
         parts = [_PART.format(port=port, index=index) for index in range(-(-most // PART))]
         config = _CONFIG.format(scrape=round(scrape * 1000), parts="\n".join(parts), operator=operator_port)

@@ -19,8 +19,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from tests.bench.services.processes import ROOT, free_port
+from tests.bench.services.processes import ROOT
 from tests.local.__main__ import SERVICES, Local
+from tests.ports import free_port
 
 PAGES: Final = ROOT / "docs" / "services"
 WIDTH: Final = 116

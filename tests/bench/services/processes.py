@@ -6,7 +6,6 @@ Whatever is started here ends with the block that started it; ports are free one
 import contextlib
 import os
 import shutil
-import socket
 import subprocess
 import sys
 import tempfile
@@ -19,6 +18,8 @@ from pathlib import Path
 
 import psutil
 
+from tests.ports import free_port
+
 ROOT = Path(__file__).parents[3]
 PROGRAMS = Path("/usr/lib/postgresql")
 
@@ -28,14 +29,6 @@ class NoPostgresError(Exception):
 
     def __init__(self) -> None:
         super().__init__("needs PostgreSQL: apt-get install postgresql")
-
-
-def free_port() -> int:
-    """Return a port that nobody listens on."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port: int = free.getsockname()[1]
-        return port
 
 
 class Postgres:

@@ -61,7 +61,9 @@ def _unfounded(trial: Trial) -> Iterator[str]:
     for each in trial.statuses["bad"].get("transitions", ()):
         if each["to"] in {"Promoting", "Baking", "Succeeded"}:
             yield f"bad: {each['to']}"
-    times = {each["to"]: unix(each["time"]) for each in trial.statuses["good"].get("transitions", ())}
+    times: dict[str, float] = {}
+    for each in trial.statuses["good"].get("transitions", ()):
+        times.setdefault(each["to"], unix(each["time"]))  # entered again after a hold it is the same stage
     entered = next((at for to, at in times.items() if to.startswith("Progressing")), None)
     if entered is not None and "Promoting" in times and times["Promoting"] - entered < STAGE:
         yield f"good: promoted after {times['Promoting'] - entered:.0f} s in a stage of {STAGE:.0f} s"

@@ -20,10 +20,10 @@ from prometheus_client import CollectorRegistry, Counter, Histogram, start_http_
 
 from tests.cluster.places import REPOSITORY, from_environment
 from tests.integration.cluster_plane import Plane
-from tests.integration.metrics.process import free_port
+from tests.ports import free_port
 
 
-def until(seen: Callable[[], Any], what: str, seconds: float = 30.0) -> Any:
+def until(seen: Callable[[], Any], what: str, seconds: float = 120.0) -> Any:
     """Return the first true answer of `seen`; fail with `what` when there is none in time."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
@@ -207,7 +207,10 @@ scrape_configs:
 
 @contextlib.contextmanager
 def repeated(
-    work: Callable[[], object], every: float = 0.3, *, despite: tuple[type[Exception], ...] = ()
+    work: Callable[[], object],
+    every: float = 0.3,
+    *,
+    despite: tuple[type[Exception], ...] = (AssertionError, subprocess.TimeoutExpired),
 ) -> Iterator[None]:
     """Do `work` again and again beside the test, a number of seconds apart; what it may raise ends only one turn."""
     ended = threading.Event()

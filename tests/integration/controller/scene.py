@@ -18,7 +18,8 @@ from serin.kube.errors import Conflict, KubeError, Unavailable
 from serin.kube.lease import LeaderLease
 from tests.integration.cluster_plane import Plane, control_plane
 from tests.integration.controller.process import TRAFFIC, repeated
-from tests.integration.metrics.process import free_port, prometheus
+from tests.integration.metrics.process import prometheus
+from tests.ports import free_port
 
 SERVED_EVERY: Final = 0.5
 """Seconds between two portions of requests."""

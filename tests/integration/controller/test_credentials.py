@@ -73,8 +73,9 @@ def test_a_run_behind_a_token(cluster: Cluster, tmp_path: Path) -> None:
         until(lambda: cluster.status("metered").get("verdict") == "Healthy", "looks are counted", 120)
         cluster.kubectl("delete", "secret", "metered")
         gate.right = "another"
-        until(lambda: condition(cluster, "MetricsAvailable")[0] == "False", "it holds", 60)
-        assert "there is no Secret metered in namespace default" in cluster.status("metered")["message"]
+        gone = "there is no Secret metered in namespace default"
+        until(lambda: gone in cluster.status("metered")["message"], "it holds, and says why", 60)
+        assert condition(cluster, "MetricsAvailable")[0] == "False"
         assert cluster.status("metered")["phase"] == "Holding"
         assert sizes(cluster, "metered") == (1, 1), "neither promoted nor rolled back"
         gate.right = TOKEN

@@ -79,8 +79,13 @@ async def test_older_crd_is_noticed_before_traffic_moves(scene: Scene) -> None:
     path = "/spec/versions/0/schema/openAPIV3Schema/properties/status/properties/summary"
     known = scene.admin.get(*crds)["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["status"]
     scene.admin.patch(*crds, [{"op": "remove", "path": path}], JSON_PATCH)
-    await asyncio.sleep(3)  # the API server takes a moment to serve the older schema
     namespace, refused = scene.prepare(), False
+    what = API_VERSION, PLURAL, namespace, "try", {"status": {"summary": "x"}}
+    for _ in range(300):  # until the API server serves the older schema
+        tried = await asyncio.to_thread(partial(scene.admin.patch, *what, subresource="status", trial=True))
+        if "summary" not in tried.get("status", {}):
+            break
+        await asyncio.sleep(0.1)
 
     def over(obj: Experiment) -> bool:
         nonlocal refused

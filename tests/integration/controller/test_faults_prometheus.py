@@ -35,6 +35,8 @@ MINUTE = 60.0
 BEGINS = 5 * MINUTE
 LASTS = (60 if os.environ.get("FAULTS") == "whole" else 20) * MINUTE
 ENDS = BEGINS + LASTS + 30 * MINUTE
+_MORE = 4
+"""Minutes that may follow."""
 _KINDS = {
     "healthy": {"stages": [{"name": "half", "weight": 50, "duration": "1d"}]},
     "due": {"stages": [{"name": "half", "weight": 50, "duration": "20m"}], "promotion": {"bake": "2m"}},
@@ -191,13 +193,22 @@ async def test_an_hour_without_measurements(
     happens = [(BEGINS, begin), (BEGINS + LASTS / 2, abort), (BEGINS + LASTS - MINUTE, look), (BEGINS + LASTS, end)]
     begun = time.monotonic()
     await hours.run(kube, ENDS, happens)
-    after = _statuses(scene)
+    after = await _over(scene, hours, kube)
     rows = [_judged(fault, middle, after, kube, start) for fault in FAULTS if fault != "none"]
     looks = f"{LASTS / MINUTE:.0f} minutes of Prometheus' faults, looks of 30 s"
     show(f"{looks}, in {time.monotonic() - begun:.0f} s", rows)
     wrong = [each for row in rows for each in row.wrong]
     assert not wrong, "\n".join(wrong)
     _expected(after)
+
+
+async def _over(scene: Scene, hours: Hours, kube: Counting) -> dict[str, dict[str, Any]]:
+    """What has become of all. A busy machine may not answer the very last look in time: the next makes up for it."""
+    for more in range(1, _MORE + 1):
+        if not _astray(_statuses(scene)):
+            break
+        await hours.run(kube, ENDS + more * MINUTE, [])
+    return _statuses(scene)
 
 
 def _prepare(scene: Scene, proxies: dict[str, Proxy]) -> None:
@@ -236,12 +247,15 @@ def _judged(
     return row
 
 
+def _astray(after: dict[str, dict[str, Any]]) -> list[str]:
+    """Those that are not where they would be without the fault."""
+    ends = {"healthy": "Progressing", "due": "Succeeded", "bad": "RolledBack", "aborted": "RolledBack"}
+    found = [(_namespace(fault, kind), ends[kind]) for fault in FAULTS for kind in _kinds(fault)]
+    return [f"{name}: {after[name]['message']}" for name, end in found if after[name]["phase"] != end]
+
+
 def _expected(after: dict[str, dict[str, Any]]) -> None:
     """When it is over, each is where it would be without the fault; the abort needed no Prometheus at all."""
-    ends = {"healthy": "Progressing", "due": "Succeeded", "bad": "RolledBack", "aborted": "RolledBack"}
-    for fault in FAULTS:
-        for kind in _kinds(fault):
-            status = after[_namespace(fault, kind)]
-            assert status["phase"] == ends[kind], f"{_namespace(fault, kind)}: {status['phase']}: {status['message']}"
+    assert not _astray(after), "\n".join(_astray(after))
     aborted = after[_namespace("down", "aborted")]
     assert unix(aborted["restoredAt"]) - unix(aborted["foundAt"]) < MINUTE

@@ -17,9 +17,10 @@ from serin.kube.client import Kube
 from tests.integration.controller.mortal import Cemetery, Life
 from tests.integration.controller.process import repeated
 from tests.integration.controller.scene import Scene
-from tests.integration.metrics.process import BINARIES, free_port, prometheus
+from tests.integration.metrics.process import BINARIES, prometheus
+from tests.ports import free_port
 
-_SECONDS = 120.0
+_SECONDS = 400.0
 _LABELS = ("namespace", "service", "goal", "variant", "segment")
 _CONFIG = """
 global: {{scrape_interval: 1s}}
@@ -126,6 +127,7 @@ async def test_harm_is_rolled_back(scene: Scene, users: tuple[Users, str]) -> No
     assert "goal satisfaction is worse: canary 2." in status["message"]
 
 
+@pytest.mark.timeout(1500)
 async def test_an_open_question_waits_for_a_person(
     scene: Scene, users: tuple[Users, str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -47,13 +47,13 @@ def test_a_killed_operator_goes_on_and_an_abort_needs_no_prometheus(cluster: Clu
             return str(status["countedUntil"]) if measuring else ""
 
         with operator(cluster, "same-pod") as killed:
-            first = until(counted, f"looks are counted: {killed.log.read_text()[-500:]}", 90)
+            first = until(counted, f"looks are counted: {killed.log.read_text()[-500:]}", 240)
             run = cluster.status("life")["runId"]
             assert sizes(cluster, "life") == (1, 1)
             killed.process.kill()
             killed.process.wait(10)
         with operator(cluster, "same-pod") as again:
-            until(lambda: counted() > first, "counting goes on", 90)
+            until(lambda: counted() > first, "counting goes on", 240)
             assert cluster.status("life")["runId"] == run
             assert cluster.status("life")["weight"] == 50
             assert sizes(cluster, "life") == (1, 1)

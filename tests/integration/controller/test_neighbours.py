@@ -97,9 +97,12 @@ def test_adopted_and_removed_without_downtime(place: Scene) -> None:
     assert control["spec"]["replicas"] == SIZE
     assert control["spec"]["template"]["spec"]["containers"][0]["image"] == "shop:1"
     assert kept <= ready(place, "adopted"), "those that had served all the time still do"
-    assert not [
-        each for each in place.admin.list(APPS, "replicasets", "adopted") if "canary" in each["metadata"]["name"]
-    ]
+
+    def made() -> list[str]:
+        names = [each["metadata"]["name"] for each in place.admin.list(APPS, "replicasets", "adopted")]
+        return [name for name in names if "canary" in name]
+
+    until(lambda: not made(), f"the canary's ReplicaSets are collected: {made()}", 90)
 
 
 def test_promoted_without_downtime(place: Scene) -> None:

@@ -95,12 +95,10 @@ def test_sigterm_hands_the_lease_over(cluster: Cluster, running: Operator) -> No
     with operator(cluster, "second") as other:
         until(lambda: other.get("/readyz")[0] == 200, "standing by is ready")
         assert "serin_leader 0.0" in other.get("/metrics")[1]
-        begun = time.monotonic()
         running.process.send_signal(signal.SIGTERM)
         assert running.process.wait(20) == 0, running.log.read_text()[-3000:]
-        until(other.leads, "the second one leads", 10)
-        # An unreleased Lease would have to run out first, which takes 15 s from its last renewal.
-        assert time.monotonic() - begun < 10
+        assert cluster.holder() != "first", "the Lease was not released, and would have to run out"
+        until(other.leads, "the second one leads")
         assert cluster.holder() == "second"
         cluster.kubectl("-n", "serin-system", "delete", "lease", "serin")
 
@@ -108,7 +106,7 @@ def test_sigterm_hands_the_lease_over(cluster: Cluster, running: Operator) -> No
 def test_lost_lease_ends_the_process(cluster: Cluster) -> None:
     """A leader whose Lease somebody else holds stops with a code of its own, so that kubelet starts it again."""
     with operator(cluster, "third") as leader:
-        until(leader.leads, "the third one leads", 30)
+        until(leader.leads, "the third one leads")
         taken = {"spec": {"holderIdentity": "thief", "renewTime": "2100-01-01T00:00:00.000000Z"}}
         cluster.kubectl("-n", "serin-system", "patch", "lease", "serin", "--type=merge", "-p", json.dumps(taken))
         assert leader.process.wait(30) == 3, leader.log.read_text()[-2000:]

@@ -221,7 +221,7 @@ class Trial:
 
     def _recover(self) -> None:
         """Wait until everything is as it should be; a busy machine takes its time."""
-        ends = {"good": "Succeeded", "bad": "RolledBack"}
+        ends = {"good": "Succeeded", "bad": "RolledBack", "long": "Progressing"}
         deadline = time.time() + 480
         while time.time() < deadline:
             self.statuses |= {kind: found for kind in KINDS if (found := self.status(kind))}

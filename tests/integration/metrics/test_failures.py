@@ -14,7 +14,7 @@ from serin.api.spec import PrometheusRef, parse_spec
 from serin.engine.observation import MeasurementFailure, Unmeasured
 from serin.metrics.checks import check
 from serin.metrics.source import MetricsSource, Target
-from tests.integration.metrics.process import free_port
+from tests.ports import free_port
 
 SPEC = parse_spec({"services": [{"name": "web", "control": {"deployment": "web"}, "canary": {"patch": {}}}]})
 EMPTY = {"status": "success", "data": {"resultType": "vector", "result": []}}

@@ -16,7 +16,8 @@ from serin.metrics.source import MetricsSource
 from serin.stats.goals import Moments
 from serin_services.collector import GoalCollector
 from serin_services.goals import Figures, GoalSums
-from tests.integration.metrics.process import free_ports, prometheus
+from tests.integration.metrics.process import prometheus
+from tests.ports import free_ports
 
 CONFIG = """
 global: {{scrape_interval: 1s}}

@@ -11,7 +11,8 @@ from prometheus_client import CollectorRegistry, Counter, Histogram, start_http_
 from serin.api.spec import PrometheusRef
 from serin.engine.observation import ServiceCounts, Unmeasured
 from serin.metrics.source import MetricsSource, Target
-from tests.integration.metrics.process import free_ports, prometheus
+from tests.integration.metrics.process import prometheus
+from tests.ports import free_ports
 
 LABELS = ("namespace", "service", "variant")
 CONFIG = """

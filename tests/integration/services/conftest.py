@@ -13,7 +13,8 @@ import pytest
 
 from serin_recommendation.synthetic import synthetic
 from serin_recommendation.training.train import train
-from tests.bench.services.processes import NoPostgresError, Postgres, free_port
+from tests.bench.services.processes import NoPostgresError, Postgres
+from tests.ports import free_port
 
 Start = Callable[..., tuple[subprocess.Popen[bytes], str]]
 ROOT = Path(__file__).parents[3]

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.integration.metrics.process import free_ports
 from tests.local.__main__ import SERVICES, Local, curl_lines
+from tests.ports import free_ports
 
 
 @pytest.fixture
