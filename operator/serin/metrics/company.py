@@ -1,97 +1,177 @@
-"""Who shares a query. One that fails is asked in halves at the next look, and the half that fails in halves again.
+"""Who shares a query, so that one service with too many series, or with a metric of two types, spoils nobody's looks.
 
-Else one service with far too many series, or with a metric of another type, would take their measurements from all who
-share its query, at every look.
+Whose query failed is asked for in halves at the next look, and the half that fails in halves again, until the one that
+does it is alone. That takes two things to be known apart: a query that is spoilt, and a server that is in trouble. The
+server is well where it has answered another of these queries meanwhile; where it has not, one query is halved in the
+time of a look, for two services that spoil both halves look like a server that is down.
 """
 
-import time
-from collections.abc import Awaitable, Callable, Sequence
+import asyncio
+import contextlib
+import math
+from collections.abc import AsyncIterator, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
 from serin.engine.observation import MeasurementFailure, Unmeasured
-from serin.metrics.answers import Row
-from serin.metrics.pace import QUICK, Pace
 from serin.metrics.rows import Target
 
-_Answer = list[Row] | Unmeasured
-
 _BY_ONE: Final = {MeasurementFailure.TIMEOUT, MeasurementFailure.WARNINGS, MeasurementFailure.SERVER_ERROR}
-"""Failures of a query that one of its targets can have brought about."""
-_ENOUGH: Final = 8
-"""Queries of a look of which none is answered: it is the server, and more of them would not help it."""
+"""Failures of a query that one of its targets can have brought about. Partial is not one: a store is away then."""
+_AT_ONCE: Final = 2
+"""Suspects are asked two at a time: half of what one server is asked at once, so others do not wait for them."""
+_PATIENCE: Final = 256
+"""Looks, at the most, between two tries to share a query with more."""
+_RESTS: Final = 16
+"""Looks, at the most, between two queries for one that spoils them alone."""
+_ALL: Final = 1 << 30
 _KEPT: Final = 10_000
 """Targets that are remembered, at the most."""
 
 
 @dataclass(slots=True)
+class _Record:
+    """What is remembered of a target whose query failed.
+
+    Attributes:
+        most: with how many it is asked for.
+        patience: looks that must be answered before it is asked for with more.
+        answered: looks that were answered since it was last asked for with more, or failed.
+        alone: looks in a row that failed when it was asked for alone.
+        until: monotonic seconds before which it is not asked for.
+        refusal: what it gets until then.
+    """
+
+    most: int = _ALL
+    patience: int = 1
+    answered: int = 0
+    alone: int = 0
+    until: float = -math.inf
+    refusal: Unmeasured | None = None
+
+
+@dataclass(slots=True)
 class Party:
-    """Those who are asked for in one query, and how the queries for them went.
+    """Those who are asked for in one query.
 
     Attributes:
         targets: who they are, never none.
-        query: asks the server (text, Unix time).
-        pace: when, unless that is no matter.
-        failed: true when an answer failed, perhaps by one of them.
-        slowest: seconds that the slowest of the answers took; 0 before there is one.
+        begun: monotonic seconds.
+        most: the smallest number of those with whom one of them may be.
+        suspect: true when their last query failed.
+        refusal: what they get without asking.
+        answers: queries that were answered.
+        spoilt: why one was not, if one of them can have brought that about.
     """
 
     targets: list[Target]
-    query: Callable[[str, float], Awaitable[_Answer]]
-    pace: Pace | None
-    failed: bool = False
-    slowest: float = 0.0
+    begun: float
+    most: int = _ALL
+    suspect: bool = False
+    refusal: Unmeasured | None = None
+    answers: int = 0
+    spoilt: Unmeasured | None = None
 
-    async def ask(self, text: str, at: float) -> _Answer:
-        """The answer to a query for them, when it is its turn."""
+    @property
+    def free(self) -> bool:
+        """Whether it is of those who may be with all others."""
+        return self.most == _ALL and not self.suspect
 
-        async def timed() -> _Answer:
-            begun = time.monotonic()
-            found = await self.query(text, at)
-            if not isinstance(found, Unmeasured):
-                self.slowest = max(self.slowest, time.monotonic() - begun)
-            self.failed |= isinstance(found, Unmeasured) and found.failure in _BY_ONE
-            return found
-
-        return await (timed() if self.pace is None else self.pace.ask(timed, alone=len(self.targets) == 1))
+    def take(self, answer: object) -> None:
+        """Takes in an answer."""
+        if not isinstance(answer, Unmeasured):
+            self.answers += 1
+        elif answer.failure in _BY_ONE:
+            self.spoilt = answer
 
 
 class Company:
-    """With how many others each target of one server is asked for.
+    """With how many others each target of one server is asked for. Make it inside the event loop that uses it."""
 
-    Args:
-        timeout: seconds that a query may take.
-    """
+    def __init__(self) -> None:
+        self._lane = asyncio.Semaphore(_AT_ONCE)
+        self._records: dict[Target, _Record] = {}
+        self._answered = self._halved = -math.inf
+        self._size = _ALL
 
-    def __init__(self, timeout: float) -> None:
-        self._quick = QUICK * timeout
-        self._most: dict[Target, int] = {}
+    @contextlib.asynccontextmanager
+    async def turn(self, most: float) -> AsyncIterator[None]:
+        """The turn of a suspect.
 
-    def parties(self, targets: Sequence[Target], size: int) -> list[list[Target]]:
-        """The targets of each query, never more than `size`; those of queries that failed apart from the others."""
-        free = [each for each in targets if each not in self._most]
-        found = [free[begin : begin + size] for begin in range(0, len(free), size)]
-        party: list[Target] = []
-        for each in sorted((each for each in targets if each in self._most), key=lambda each: -self._most[each]):
-            if not party or len(party) >= min(size, self._most[each]):
-                found.append(party := [])
-            party.append(each)
-        return found
-
-    def learn(self, parties: Sequence[Party], size: int) -> None:
-        """Takes in how the queries of a look went, which had no more than `size` targets.
-
-        Whose query failed is asked for with half as many the next time, whose was quick with twice as many. Who is
-        neither stays as it is: with others it would be late.
+        Raises:
+            TimeoutError: it did not come within `most` seconds.
         """
-        if len(self._most) > _KEPT:  # of experiments that are gone; who is still slow is found again
-            self._most.clear()
-        down = len(parties) >= _ENOUGH and not any(each.slowest for each in parties)
-        for party in parties:
-            if party.failed and not down:
-                self._most |= dict.fromkeys(party.targets, max(1, len(party.targets) // 2))
-            elif not party.failed and 0 < party.slowest < self._quick:
-                for each in party.targets:
-                    most = 2 * self._most.pop(each, size)
-                    if most < size:
-                        self._most[each] = most
+        async with asyncio.timeout(most):
+            await self._lane.acquire()
+        try:
+            yield
+        finally:
+            self._lane.release()
+
+    def parties(self, targets: Iterable[Target], size: int, now: float) -> list[Party]:
+        """Those who share a query, never more than `size`, in the order of `targets`; `now` is in monotonic seconds."""
+        self._size, free = size, list[Target]()
+        known: list[tuple[_Record, Target]] = []
+        found: list[Party] = []
+        for each in targets:
+            record = self._records.get(each)
+            if record is None or (record.most == _ALL and record.answered):
+                free.append(each)
+            elif record.refusal is not None and now < record.until:
+                found.append(Party([each], now, record.most, suspect=True, refusal=record.refusal))
+            else:
+                known.append((record, each))
+        found += [Party(free[begin : begin + size], now) for begin in range(0, len(free), size)]
+        return found + _parted(known, size, now)
+
+    def learn(self, party: Party, now: float, seconds: float) -> None:
+        """Takes in how the queries of a party went, for a look of `seconds`."""
+        if party.spoilt is not None:
+            self._failed(party, party.spoilt, now, seconds)
+        elif party.answers:
+            self._answered = now
+            for each in party.targets if self._records else ():
+                if (record := self._records.get(each)) is not None:
+                    self._well(each, record, party)
+
+    def _failed(self, party: Party, why: Unmeasured, now: float, seconds: float) -> None:
+        well = self._answered >= min(party.begun, now - seconds)
+        if not well and (len(party.targets) == 1 or now - self._halved < seconds):
+            return
+        if not well:
+            self._halved = now
+        if len(self._records) > _KEPT:  # of experiments that are gone; who still spoils a query is found again
+            self._records.clear()
+        for each in party.targets:
+            record = self._records.setdefault(each, _Record())
+            if record.answered:  # with fewer it was well: more were too many, and are tried less often
+                record.patience = min(2 * record.patience, _PATIENCE)
+            record.most, record.answered = min(record.most, -(-len(party.targets) // 2)), 0
+        if well and len(party.targets) == 1:
+            record.alone += 1
+            record.until = now + (min(2 ** (record.alone - 1), _RESTS) - 0.5) * seconds if record.alone > 1 else now
+            record.refusal = Unmeasured(why.failure, f"{why.message}, asked for {each.service} alone")
+
+    def _well(self, target: Target, record: _Record, party: Party) -> None:
+        record.answered, record.alone, record.refusal = record.answered + 1, 0, None
+        if record.answered <= record.patience:
+            return
+        if record.most == _ALL:
+            del self._records[target]
+            return
+        record.most, record.answered = min(record.most, party.most) * 2, 1
+        if record.most >= self._size:
+            record.most = _ALL
+
+
+def _parted(known: Sequence[tuple[_Record, Target]], size: int, now: float) -> list[Party]:
+    """Parties of those who may not be with all others; suspects are with suspects."""
+    found: list[Party] = []
+    for record, each in sorted(known, key=lambda pair: (not pair[0].answered, -pair[0].most)):
+        suspect, most = not record.answered, min(size, record.most)
+        last = found[-1] if found else None
+        if last is None or last.suspect != suspect or len(last.targets) >= most:
+            found.append(last := Party([], now, suspect=suspect))
+        last.targets.append(each)
+        last.most = record.most
+    return found

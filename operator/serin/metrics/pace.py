@@ -21,7 +21,7 @@ LEAST: Final = 5_000.0
 _MORE: Final = 5_000.0
 _AT_ONCE: Final = 2
 """One is worked on while the answer to the other is read."""
-QUICK: Final = 0.25
+_QUICK: Final = 0.25
 """Of the timeout: who answers within that may be asked for more."""
 
 _Answer = list[Row] | Unmeasured
@@ -45,10 +45,10 @@ class Pace:
         self._late: Unmeasured | None = None
         self._rests_until = -math.inf
 
-    async def ask(self, query: Callable[[], Awaitable[_Answer]], *, alone: bool = False) -> _Answer:
+    async def ask(self, query: Callable[[], Awaitable[_Answer]], *, usual: bool = True) -> _Answer:
         """The answer of `query`, two at a time; while the server rests, that it took too long, without asking.
 
-        A query for one service `alone` can't be smaller, and that it is late tells nothing of what others ask for.
+        A query that is no `usual` one, smaller than they are, tells nothing of how large those may be.
 
         Those who waited for their turn while it failed need not wait for as long again: an outage then keeps a look for
         two timeouts, however many looks there are.
@@ -58,15 +58,16 @@ class Pace:
                 return self._late
             begun = time.monotonic()
             answer = await query()
-            self._learn(answer, begun, time.monotonic(), alone=alone)
+            if usual:
+                self._learn(answer, begun, time.monotonic())
             return answer
 
-    def _learn(self, answer: _Answer, begun: float, ended: float, *, alone: bool) -> None:
+    def _learn(self, answer: _Answer, begun: float, ended: float) -> None:
         if not isinstance(answer, Unmeasured):
             self._answered, self._late = ended, None
-            if ended - begun < QUICK * self._timeout:
+            if ended - begun < _QUICK * self._timeout:
                 self.rows = min(MOST, self.rows + _MORE)
-        elif answer.failure is MeasurementFailure.TIMEOUT and not alone:
+        elif answer.failure is MeasurementFailure.TIMEOUT:
             # One slow query is no slow server, when it answered others meanwhile.
             if self._answered < begun:
                 self._late, self._rests_until = answer, ended + self._timeout

@@ -8,7 +8,7 @@ import asyncio
 import math
 import time
 from collections import OrderedDict
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
@@ -91,6 +91,42 @@ class _Shared:
         }
 
 
+@dataclass(frozen=True, slots=True)
+class _Asking:
+    """How the queries for a party are asked.
+
+    Attributes:
+        party: for whom.
+        query: asks the server (text, Unix time).
+        company: where suspects wait for their turn.
+        pace: where the others do, if their queries are large.
+        timeout: seconds that a suspect waits, at the most.
+    """
+
+    party: Party
+    query: Callable[[str, float], Awaitable[list[Row] | Unmeasured]]
+    company: Company
+    pace: Pace | None
+    timeout: float
+
+    async def ask(self, text: str, at: float) -> list[Row] | Unmeasured:
+        """The answer to a query, when it is its turn."""
+        if self.party.suspect:
+            try:
+                async with self.company.turn(self.timeout):
+                    return await self._asked(text, at)
+            except TimeoutError as error:
+                return classify(error, self.party.targets[0].prometheus.address, self.timeout)
+        if self.pace is not None:
+            return await self.pace.ask(partial(self._asked, text, at), usual=self.party.free)
+        return await self._asked(text, at)
+
+    async def _asked(self, text: str, at: float) -> list[Row] | Unmeasured:
+        answer = await self.query(text, at)
+        self.party.take(answer)
+        return answer
+
+
 class MetricsSource:
     """Counts of looks from Prometheus. Make it inside the event loop that uses it.
 
@@ -115,7 +151,7 @@ class MetricsSource:
         self._rows = float(_FIRST_ROWS)
         self._sums = Latest[tuple[Access, Metrics], Sums](Sums)
         self._paces = Latest[Access, Pace](lambda: Pace(timeout))
-        self._companies = Latest[Access, Company](lambda: Company(timeout))
+        self._companies = Latest[Access, Company](Company)
 
     async def look(
         self, target: Target, everyone: Iterable[Target], ends_at: float, seconds: float
@@ -176,7 +212,8 @@ class MetricsSource:
 
     def _shared_by(self, target: Target, everyone: Iterable[Target], ends_at: float, seconds: float) -> _Shared:
         key = _key(target, ends_at, seconds)
-        return self._join(key, target) or self._start(key, chain((target,), everyone))
+        there = self._join(key, target)
+        return there or next(each for each in self._start(key, chain((target,), everyone)) if target in each.targets)
 
     def _join(self, key: _Key, target: Target) -> _Shared | None:
         return next((each for each in self._shared.get(key, ()) if target in each.targets), None)
@@ -186,34 +223,52 @@ class MetricsSource:
         old = time.monotonic() - _KEPT_SECONDS
         while self._shared:
             first, entries = next(iter(self._shared.items()))
-            since = entries[-1].since
+            since = max(each.since for each in entries)
             if math.isinf(since) or (since >= old and len(self._shared) <= _KEPT):
                 break
             del self._shared[first]
 
-    def _start(self, key: _Key, candidates: Iterable[Target]) -> _Shared:
+    def _start(self, key: _Key, candidates: Iterable[Target]) -> list[_Shared]:
         self._expire()
         allowed, metrics, ends_at, seconds = key
         asked = {each for shared in self._shared.get(key, ()) for each in shared.targets}
         fits = {each for each in candidates if (each.access, each.metrics) == (allowed, metrics)} - asked
-        answers: _Counts = {}
-        task = asyncio.create_task(self._ask_all(fits, answers, ends_at, seconds))
-        shared = _Shared(fits, answers, task)
-        task.add_done_callback(shared.answered)
-        self._shared.setdefault(key, []).append(shared)
-        return shared
+        made: list[_Shared] = []
+        parties, pace = self._parties(fits)
+        for party in parties:
+            answers: _Counts = {}
+            task = asyncio.create_task(self._ask_party(party, pace, answers, ends_at, seconds))
+            made.append(shared := _Shared(set(party.targets), answers, task))
+            task.add_done_callback(shared.answered)
+        self._shared.setdefault(key, []).extend(made)
+        return made
 
-    async def _ask_all(self, targets: Iterable[Target], answers: _Counts, ends_at: float, seconds: float) -> None:
+    def _parties(self, targets: Iterable[Target]) -> tuple[list[Party], Pace | None]:
+        """Those who share a query, and when large queries are asked."""
         ordered = sorted(targets, key=lambda each: (each.namespace, each.service, sorted(each.canary_names)))
         allowed = ordered[0].access
         pace = self._paces.of(allowed) if len(ordered) > _LARGE else None
         size = max(1, int((MOST if pace is None else pace.rows) // self._rows))
-        company, query = self._companies.of(allowed), partial(self._client.query, allowed)
-        parties = [Party(each, query, pace) for each in company.parties(ordered, size)]
-        await asyncio.gather(*(self._ask(each, each.targets, answers, ends_at, seconds) for each in parties))
-        company.learn(parties, size)
+        return self._companies.of(allowed).parties(ordered, size, time.monotonic()), pace
 
-    async def _ask(self, party: Party, targets: list[Target], answers: _Counts, ends_at: float, seconds: float) -> None:
+    async def _ask_party(
+        self, party: Party, pace: Pace | None, answers: _Counts, ends_at: float, seconds: float
+    ) -> None:
+        if party.refusal is not None:
+            answers.update(dict.fromkeys(party.targets, party.refusal))
+            return
+        company = self._companies.of(party.targets[0].access)
+        asking = _Asking(
+            party, partial(self._client.query, party.targets[0].access), company, pace, self._client.timeout
+        )
+        try:
+            await self._ask(asking, party.targets, answers, ends_at, seconds)
+        finally:
+            company.learn(party, time.monotonic(), seconds)
+
+    async def _ask(
+        self, asking: _Asking, targets: list[Target], answers: _Counts, ends_at: float, seconds: float
+    ) -> None:
         """Asks for `targets` of a party; who is refused is halved, so that one target can't blind the others."""
         answer = Answer()
         try:
@@ -221,32 +276,33 @@ class MetricsSource:
         except ValueError as error:  # a label name that can't be in a query; all of them share it
             answer.problem = Unmeasured(MeasurementFailure.CLIENT_ERROR, f"metrics.labels: {error}")
         else:
-            answer.problem = await self._fill(answer, party, targets, text, ends_at)
+            answer.problem = await self._fill(answer, asking, targets, text, ends_at)
             refused = answer.problem is not None and answer.problem.failure is MeasurementFailure.CLIENT_ERROR
             if refused and len(targets) > 1:
                 half = len(targets) // 2
-                await self._ask(party, targets[:half], answers, ends_at, seconds)
-                await self._ask(party, targets[half:], answers, ends_at, seconds)
+                await self._ask(asking, targets[:half], answers, ends_at, seconds)
+                await self._ask(asking, targets[half:], answers, ends_at, seconds)
                 return
         if answer.problem is None:
-            await self._count_buckets(answer, party, targets, ends_at, seconds)
+            await self._count_buckets(answer, asking, targets, ends_at, seconds)
             await self._ask_custom(targets, answer, ends_at, seconds)
         # Counts are kept and not the rows: those of a thousand experiments are tens of megabytes.
         answers.update((target, service_counts(target, answer, seconds)) for target in targets)
 
     async def _fill(
-        self, answer: Answer, party: Party, targets: list[Target], text: str, ends_at: float
+        self, answer: Answer, asking: _Asking, targets: list[Target], text: str, ends_at: float
     ) -> Unmeasured | None:
         """Takes in what Prometheus says, or says why there is nothing."""
-        rows = await party.ask(text, ends_at)
+        rows = await asking.ask(text, ends_at)
         if isinstance(rows, Unmeasured):
             return rows
         answer.take(targets[0].naming, rows)
-        self._rows = max(1.0, len(rows) / len(targets), self._rows * _FORGET)
+        if asking.party.free:  # of one that is asked for alone the average would be of nobody else
+            self._rows = max(1.0, len(rows) / len(targets), self._rows * _FORGET)
         return None
 
     async def _count_buckets(
-        self, answer: Answer, party: Party, targets: list[Target], ends_at: float, seconds: float
+        self, answer: Answer, asking: _Asking, targets: list[Target], ends_at: float, seconds: float
     ) -> None:
         """What the buckets counted: from their sums where nothing else happened, else series by series."""
         names, begins = targets[0].naming, ends_at - seconds
@@ -255,7 +311,7 @@ class MetricsSource:
         steady = {each: series for each, series in answer.steady.items() if each in asked}
         unknown = {each for each, series in steady.items() if not sums.knows(each, begins, series)}
         if unknown:
-            found = await party.ask(sums_query(names, unknown, seconds, *_edges(targets)), begins)
+            found = await asking.ask(sums_query(names, unknown, seconds, *_edges(targets)), begins)
             if not isinstance(found, Unmeasured):
                 before = Answer()
                 before.take(names, found)
@@ -270,12 +326,12 @@ class MetricsSource:
         for variant in asked:
             sums.keep(variant, ends_at, answer.sums[variant], answer.seen.get(variant, math.nan))
         if others := asked - answer.buckets.keys():
-            await self._count_each(answer, party, targets, sorted(others), ends_at, seconds)
+            await self._count_each(answer, asking, targets, sorted(others), ends_at, seconds)
 
     async def _count_each(
         self,
         answer: Answer,
-        party: Party,
+        asking: _Asking,
         targets: list[Target],
         variants: list[Values],
         ends_at: float,
@@ -286,14 +342,14 @@ class MetricsSource:
         text = queries.count(
             series_of(names, names.buckets, variants, *_edges(targets)), seconds, (*names.keys, queries.LE)
         )
-        found = await party.ask(text, ends_at)
+        found = await asking.ask(text, ends_at)
         if not isinstance(found, Unmeasured):
             counts = by_edge(names, found)
             answer.buckets |= {each: counts[each] for each in variants if each in counts}
         elif found.failure is MeasurementFailure.CLIENT_ERROR and len(variants) > 1:
             half = len(variants) // 2
-            await self._count_each(answer, party, targets, variants[:half], ends_at, seconds)
-            await self._count_each(answer, party, targets, variants[half:], ends_at, seconds)
+            await self._count_each(answer, asking, targets, variants[:half], ends_at, seconds)
+            await self._count_each(answer, asking, targets, variants[half:], ends_at, seconds)
         else:
             answer.uncounted |= dict.fromkeys(variants, found)
 

@@ -6,20 +6,23 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from serin.engine.observation import MeasurementFailure, Unmeasured
+from serin.engine.observation import MeasurementFailure, ServiceCounts, Unmeasured
 from serin.metrics import company as company_module
 from serin.metrics.answers import Row
 from serin.metrics.company import Company, Party
-from serin.metrics.pace import LEAST, MOST, Pace
+from serin.metrics.pace import MOST, Pace
 from serin.metrics.source import MetricsSource, Target
 
 NAMES = frozenset({"control"}), frozenset({"canary"})
-TIMEOUT = 10.0
-LOOKS = 12
-"""Enough to find one of a thousand by halves, with one more for two that are in both halves."""
+TIMEOUT, INTERVAL = 10.0, 30.0
+LATE = Unmeasured(MeasurementFailure.TIMEOUT, "late")
+HOUR = 120
+"""Looks."""
+few = settings(max_examples=12)
+"""An example is hours of looks."""
 
 
 def targets(count: int) -> list[Target]:
@@ -28,120 +31,183 @@ def targets(count: int) -> list[Target]:
 
 
 class Server:
-    """Answers after as many seconds as its targets cost.
+    """Answers after as many seconds as its targets cost; a slot of it is looked at every half a minute.
 
     Args:
         cost: seconds of one target.
+        size: targets of one query, at the most.
     """
 
-    def __init__(self, cost: Callable[[Target], float]) -> None:
-        self.cost, self.queries = cost, 0
+    def __init__(self, everyone: list[Target], size: int, cost: Callable[[Target], float]) -> None:
+        self.everyone, self.size, self.cost = everyone, size, cost
+        self.company, self.now, self.asked = Company(), 1000.0, [0]
 
-    def look(self, company: Company, everyone: list[Target], size: int) -> set[Target]:
+    def look(self) -> set[Target]:
         """Who is measured in one look."""
-        parties = [Party(each, self._never, None) for each in company.parties(everyone, size)]
-        assert Counter(each for party in parties for each in party.targets) == Counter(everyone), "each of them once"
-        assert all(len(party.targets) <= size for party in parties)
-        self.queries = len(parties)
-        for party in parties:
-            seconds = sum(map(self.cost, party.targets))
-            party.failed = seconds > TIMEOUT
-            party.slowest = 0.0 if party.failed else seconds
-        company.learn(parties, size)
-        return {each for party in parties if not party.failed for each in party.targets}
+        self.now += INTERVAL
+        parties = self.company.parties(self.everyone, self.size, self.now)
+        assert Counter(each for party in parties for each in party.targets) == Counter(self.everyone), "each once"
+        assert all(len(party.targets) <= self.size for party in parties)
+        asked = [party for party in parties if party.refusal is None]
+        self.asked.append(len(asked))
+        for party in sorted(asked, key=self._seconds):
+            took = min(TIMEOUT, self._seconds(party))
+            party.take(LATE if took == TIMEOUT else [])
+            self.company.learn(party, self.now + took, INTERVAL)
+        return {each for party in asked if party.spoilt is None for each in party.targets}
 
-    async def _never(self, *_: Any) -> list[Row] | Unmeasured:
-        raise NotImplementedError
+    def _seconds(self, party: Party) -> float:
+        return sum(map(self.cost, party.targets))
 
 
+@few
 @given(
-    count=st.integers(1, 400),
-    heavy=st.sets(st.integers(0, 399), max_size=4),
+    count=st.integers(1, 120),
+    heavy=st.sets(st.integers(0, 119), max_size=16),
     size=st.sampled_from([7, 35, 50, 200, 714]),
-    seconds=st.sampled_from([11.0, 1e9]),
 )
-@example(count=4, heavy={0, 3}, size=714, seconds=11.0)  # both halves fail, and there is no third that tells
-@example(count=400, heavy={0, 100, 200, 300}, size=714, seconds=11.0)
-def test_the_others_are_measured_again(count: int, heavy: set[int], size: int, seconds: float) -> None:
-    """Whoever is too slow ends up alone, and the others are measured from then on, in hardly more queries."""
-    everyone, company = targets(count), Company(TIMEOUT)
+@example(count=4, heavy={0, 3}, size=714)  # both halves fail, and there is no third that tells
+@example(count=120, heavy=set(range(0, 120, 8)), size=714)  # in every eighth
+@example(count=120, heavy=set(range(104, 120)), size=714)  # side by side
+def test_the_others_are_measured_again(count: int, heavy: set[int], size: int) -> None:
+    """Those who are too slow end up alone and are asked seldom; the others are measured from then on."""
+    everyone = targets(count)
     slow = {everyone[number] for number in heavy if number < count}
-    server = Server(lambda each: seconds if each in slow else 0.001)
-    for _ in range(LOOKS):
-        server.look(company, everyone, size)
-    for _ in range(LOOKS):
-        assert server.look(company, everyone, size) == set(everyone) - slow
-    assert server.queries <= len(slow) + -(-count // size) + 1
+    server = Server(everyone, size, lambda each: 11.0 if each in slow else 0.001)
+    for _ in range(60):
+        server.look()
+    for _ in range(2 * HOUR):
+        assert server.look() == set(everyone) - slow
+    parties = -(-count // size)
+    assert sum(server.asked[-HOUR:]) / HOUR <= parties + 1 + len(slow) / 8, (
+        "each slow one is tried once in sixteen looks"
+    )
 
 
-@pytest.mark.parametrize("count", [1, 40, 700])
-def test_a_server_that_answers_nobody_is_not_asked_more_and_more(count: int) -> None:
-    """It is the server: a handful of queries for each look, and one again soon after it is back."""
-    everyone, company = targets(count), Company(TIMEOUT)
-    away, back = Server(lambda _: 1e9), Server(lambda _: 0.001)
-    for _ in range(100):
-        assert away.look(company, everyone, 714) == set()
-        assert away.queries <= 16
-    for _ in range(LOOKS):
-        assert back.look(company, everyone, 714) == set(everyone)
-    assert back.queries == 1
+@few
+@given(slow=st.integers(0, 99), looks=st.integers(1, 2 * HOUR))
+def test_what_was_slow_once_is_as_the_others_again(slow: int, looks: int) -> None:
+    """It waits for its next try, is measured from then on, and shares the query of all in the end."""
+    everyone, bad = targets(100), True
+    server = Server(everyone, 714, lambda each: 11.0 if bad and each is everyone[slow] else 0.001)
+    for _ in range(looks):
+        server.look()
+    bad = False
+    for _ in range(33):
+        server.look()
+    for _ in range(4 * HOUR):
+        assert server.look() == set(everyone)
+    assert server.asked[-1] == 1
 
 
-def test_a_slow_server_gets_what_it_can_answer() -> None:
-    """Forty services of half a second are too many for one query; what is found stays, and is no up and down."""
-    everyone, company = targets(40), Company(TIMEOUT)
-    server = Server(lambda _: 0.5)
-    measured = [server.look(company, everyone, 714) == set(everyone) for _ in range(40)]
-    assert all(measured[3:])
+@few
+@given(count=st.sampled_from([1, 40, 200]), looks=st.integers(1, HOUR))
+def test_after_an_outage_all_are_measured_at_once(count: int, looks: int) -> None:
+    """While nobody is answered it may be the server: one more query a look, and nobody is kept waiting afterwards."""
+    down, before = True, 5
+    server = Server(targets(count), 714, lambda _: 1e9 if down else 0.001)
+    down = False
+    for _ in range(before):
+        server.look()
+    down = True
+    for look in range(looks):
+        assert server.look() == set()
+        assert server.asked[-1] <= look + 2
+    down = False
+    for _ in range(4 * HOUR):
+        assert server.look() == set(server.everyone)
+    assert server.asked[-1] == 1
 
 
-async def test_what_counts_as_failed(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A server that is away or refuses is nobody's fault; quick is only who answers."""
-    clock = iter(range(100))
-    monkeypatch.setattr(company_module.time, "monotonic", lambda: float(next(clock)))
-    for failure in (None, *MeasurementFailure):
-
-        async def query(*_: Any, failed: MeasurementFailure | None = failure) -> list[Row] | Unmeasured:
-            return [] if failed is None else Unmeasured(failed, "words")
-
-        party = Party(targets(2), query, None)
-        await party.ask("up", 0.0)
-        assert party.slowest == (1.0 if failure is None else 0.0)
-        assert party.failed == (failure is not None and failure.value in {"Timeout", "Warnings", "ServerError"})
+@pytest.mark.parametrize("seconds", [0.5, 3.0])
+def test_a_slow_server_gets_what_it_can_answer(seconds: float) -> None:
+    """Forty services are too many for one query: they are asked by fewer, and seldom is tried whether more will do."""
+    everyone = targets(40)
+    server = Server(everyone, 714, lambda _: seconds)
+    for _ in range(30):
+        server.look()
+    measured = [len(server.look()) for _ in range(4 * HOUR)]
+    assert sum(measured) / len(measured) / len(everyone) > 0.97
+    assert sum(server.asked[-HOUR:]) / HOUR <= 40 * seconds / TIMEOUT * 2 + 1
 
 
-@pytest.mark.parametrize(("count", "rows", "asked"), [(1, MOST, 2), (2, MOST / 2, 1)])
-async def test_one_alone_tells_nothing_of_the_others(count: int, rows: float, asked: int) -> None:
-    """It is late at every look: the others would be asked for in the smallest queries, or not at all meanwhile."""
-    pace, queries = Pace(TIMEOUT), 0
-
-    async def late(*_: Any) -> list[Row] | Unmeasured:
-        nonlocal queries
-        queries += 1
-        return Unmeasured(MeasurementFailure.TIMEOUT, "late")
-
-    await Party(targets(count), late, pace).ask("up", 0.0)
-    await Party(targets(60), late, pace).ask("up", 0.0)
-    assert queries == asked
-    assert LEAST < pace.rows <= rows
+@pytest.mark.parametrize("failure", [None, *MeasurementFailure])
+def test_what_spoils_a_query(failure: MeasurementFailure | None) -> None:
+    """A server that is away, refuses or gives a part is nobody's fault, and no sign of being well either."""
+    everyone, company = targets(2), Company()
+    party = Party(everyone, 0.0)
+    party.take([] if failure is None else Unmeasured(failure, "words"))
+    assert bool(party.answers) == (failure is None)
+    assert (party.spoilt is not None) == (failure in {"Timeout", "Warnings", "ServerError"})
+    company.learn(party, 0.0, INTERVAL)
+    assert len(company.parties(everyone, 714, 1.0)) == (1 if party.spoilt is None else 2)
 
 
-async def test_a_service_that_is_always_late_blinds_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Through the source, with its looks, its shared answers and its turns."""
-    everyone, source, now, asked = targets(120), MetricsSource(), 1000.0, 0
-    monkeypatch.setattr(company_module.time, "monotonic", lambda: now)
+def test_who_waits_for_its_next_try_gets_what_was_said() -> None:
+    """Its sentence says that it was asked for alone, which is where to look for the cause."""
+    server = Server(targets(8), 714, lambda each: 11.0 if each.service == "s0003" else 0.001)
+    for _ in range(8):
+        server.look()
+    (refused,) = [each for each in server.company.parties(server.everyone, 714, server.now + 1) if each.refusal]
+    assert refused.targets == [server.everyone[3]]
+    assert refused.refusal == Unmeasured(MeasurementFailure.TIMEOUT, "late, asked for s0003 alone")
+
+
+def test_only_so_many_are_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Experiments come and go for years."""
+    monkeypatch.setattr(company_module, "_KEPT", 20)
+    company = Company()
+    for number in range(100):
+        party = Party([Target("ns", f"gone-{number}", *NAMES) for _ in range(2)], 0.0)
+        party.take(LATE)
+        company.learn(party, 1000.0 * number, INTERVAL)
+    assert len(company._records) <= 21
+
+
+async def test_what_is_unusual_teaches_the_pace_nothing() -> None:
+    """A small query is late because of one of its own, and quick because it is small."""
+    pace = Pace(TIMEOUT)
+
+    async def late() -> list[Row] | Unmeasured:
+        return LATE
+
+    await pace.ask(late, usual=False)
+    assert pace.rows == MOST
+    await pace.ask(late)
+    assert pace.rows == MOST / 2
+
+    async def quick() -> list[Row] | Unmeasured:
+        return []
+
+    for _ in range(5):
+        await pace.ask(quick, usual=False)
+    assert pace.rows == MOST / 2
+
+
+async def test_nobody_waits_for_a_suspect(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each query has its own answer: who is in another one is answered when that is, and not when the late one is."""
+    everyone, source, stuck = [*targets(40), Target("ns", "bad", *NAMES)], MetricsSource(), asyncio.Event()
 
     async def query(_: Any, text: str, __: float) -> list[Row] | Unmeasured:
-        nonlocal asked, now
-        asked, now = asked + 1, now + 0.1
         await asyncio.sleep(0)
-        return Unmeasured(MeasurementFailure.TIMEOUT, "late") if "s0077" in text else []
+        if "bad" not in text:
+            return []
+        await stuck.wait()
+        return LATE
+
+    async def look(number: int) -> list[ServiceCounts | Unmeasured]:
+        tasks = [asyncio.create_task(source.look(each, everyone, 30.0 * number, 1e-3)) for each in everyone]
+        if number >= 8:
+            found = await asyncio.wait_for(asyncio.gather(*tasks[:-1]), 20)
+            assert not tasks[-1].done()
+            assert not any(isinstance(each, Unmeasured) and each.message.startswith("late") for each in found)
+        stuck.set()
+        return await asyncio.gather(*tasks)
 
     monkeypatch.setattr(source._client, "query", query)
-    for look in range(20):
-        asked, now = 0, now + 30.0
-        found = await asyncio.gather(*(source.look(each, everyone, 30.0 * look, 30.0) for each in everyone))
+    for number in range(9):
+        found = await look(number)
+        stuck.clear()
+        await asyncio.sleep(0.05)  # many times its rest, as a look takes a thousandth of a second here
     source.close()
-    late = [isinstance(counts, Unmeasured) and counts.message == "late" for counts in found]
-    assert late == [each is everyone[77] for each in everyone]
-    assert asked <= 4
+    assert found[-1] == Unmeasured(MeasurementFailure.TIMEOUT, "late, asked for bad alone") or found[-1] == LATE
