@@ -7,14 +7,15 @@ time of a look, for two services that spoil both halves look like a server that 
 """
 
 import asyncio
-import contextlib
 import math
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, TypeVar
 
 from serin.engine.observation import MeasurementFailure, Unmeasured
 from serin.metrics.rows import Target
+
+_T = TypeVar("_T")
 
 _BY_ONE: Final = {MeasurementFailure.TIMEOUT, MeasurementFailure.WARNINGS, MeasurementFailure.SERVER_ERROR}
 """Failures of a query that one of its targets can have brought about. Partial is not one: a store is away then."""
@@ -24,6 +25,8 @@ _PATIENCE: Final = 256
 """Looks, at the most, between two tries to share a query with more."""
 _RESTS: Final = 16
 """Looks, at the most, between two queries for one that spoils them alone."""
+_LOOK: Final = 30.0
+"""Seconds that count as a look, at the most: one that has others to make up for is as long as an hour."""
 _ALL: Final = 1 << 30
 _KEPT: Final = 10_000
 """Targets that are remembered, at the most."""
@@ -34,10 +37,11 @@ class _Record:
     """What is remembered of a target whose query failed.
 
     Attributes:
-        most: with how many it is asked for.
+        most: size of the largest query that it may be in.
         patience: looks that must be answered before it is asked for with more.
         answered: looks that were answered since it was last asked for with more, or failed.
         alone: looks in a row that failed when it was asked for alone.
+        failed: monotonic seconds of its last query, which failed.
         until: monotonic seconds before which it is not asked for.
         refusal: what it gets until then.
     """
@@ -46,6 +50,7 @@ class _Record:
     patience: int = 1
     answered: int = 0
     alone: int = 0
+    failed: float = -math.inf
     until: float = -math.inf
     refusal: Unmeasured | None = None
 
@@ -57,7 +62,7 @@ class Party:
     Attributes:
         targets: who they are, never none.
         begun: monotonic seconds.
-        most: the smallest number of those with whom one of them may be.
+        most: size of the largest query that all of them may be in.
         suspect: true when their last query failed.
         refusal: what they get without asking.
         answers: queries that were answered.
@@ -94,17 +99,15 @@ class Company:
         self._answered = self._halved = -math.inf
         self._size = _ALL
 
-    @contextlib.asynccontextmanager
-    async def turn(self, most: float) -> AsyncIterator[None]:
-        """The turn of a suspect.
-
-        Raises:
-            TimeoutError: it did not come within `most` seconds.
-        """
-        async with asyncio.timeout(most):
-            await self._lane.acquire()
+    async def in_turn(self, query: Callable[[], Awaitable[_T]], most: float) -> _T | None:
+        """The answer to a suspect's query; None if its turn did not come within `most` seconds."""
         try:
-            yield
+            async with asyncio.timeout(most):
+                await self._lane.acquire()
+        except TimeoutError:
+            return None
+        try:
+            return await query()
         finally:
             self._lane.release()
 
@@ -127,18 +130,23 @@ class Company:
     def learn(self, party: Party, now: float, seconds: float) -> None:
         """Takes in how the queries of a party went, for a look of `seconds`."""
         if party.spoilt is not None:
-            self._failed(party, party.spoilt, now, seconds)
+            self._failed(party, party.spoilt, now, min(seconds, _LOOK))
         elif party.answers:
             self._answered = now
             for each in party.targets if self._records else ():
                 if (record := self._records.get(each)) is not None:
                     self._well(each, record, party)
 
-    def _failed(self, party: Party, why: Unmeasured, now: float, seconds: float) -> None:
-        well = self._answered >= min(party.begun, now - seconds)
-        if not well and (len(party.targets) == 1 or now - self._halved < seconds):
-            return
+    def _failed(self, party: Party, why: Unmeasured, now: float, look: float) -> None:
+        for each in party.targets if self._records else ():
+            if (record := self._records.get(each)) is not None:
+                record.failed = now
+        alone = len(party.targets) == 1
+        well = self._answered >= min(party.begun, now - look)
         if not well:
+            # Half, for looks that are exactly as far apart fail a little earlier or later.
+            if alone or now - self._halved < look / 2:
+                return
             self._halved = now
         if len(self._records) > _KEPT:  # of experiments that are gone; who still spoils a query is found again
             self._records.clear()
@@ -146,11 +154,11 @@ class Company:
             record = self._records.setdefault(each, _Record())
             if record.answered:  # with fewer it was well: more were too many, and are tried less often
                 record.patience = min(2 * record.patience, _PATIENCE)
-            record.most, record.answered = min(record.most, -(-len(party.targets) // 2)), 0
-        if well and len(party.targets) == 1:
-            record.alone += 1
-            record.until = now + (min(2 ** (record.alone - 1), _RESTS) - 0.5) * seconds if record.alone > 1 else now
-            record.refusal = Unmeasured(why.failure, f"{why.message}, asked for {each.service} alone")
+            record.most, record.answered, record.failed = min(record.most, -(-len(party.targets) // 2)), 0, now
+            if alone:
+                record.alone += 1
+                record.until = now + (min(2 ** (record.alone - 1), _RESTS) - 1) * look
+                record.refusal = Unmeasured(why.failure, f"{why.message}, asked for {each.service} alone")
 
     def _well(self, target: Target, record: _Record, party: Party) -> None:
         record.answered, record.alone, record.refusal = record.answered + 1, 0, None
@@ -167,7 +175,8 @@ class Company:
 def _parted(known: Sequence[tuple[_Record, Target]], size: int, now: float) -> list[Party]:
     """Parties of those who may not be with all others; suspects are with suspects."""
     found: list[Party] = []
-    for record, each in sorted(known, key=lambda pair: (not pair[0].answered, -pair[0].most)):
+    # Those that were late keep others from their turn: who had none at the last look comes first at this one.
+    for record, each in sorted(known, key=lambda pair: (not pair[0].answered, -pair[0].most, pair[0].failed)):
         suspect, most = not record.answered, min(size, record.most)
         last = found[-1] if found else None
         if last is None or last.suspect != suspect or len(last.targets) >= most:

@@ -58,19 +58,18 @@ class Pace:
                 return self._late
             begun = time.monotonic()
             answer = await query()
-            if usual:
-                self._learn(answer, begun, time.monotonic())
+            self._learn(answer, begun, time.monotonic(), usual=usual)
             return answer
 
-    def _learn(self, answer: _Answer, begun: float, ended: float) -> None:
+    def _learn(self, answer: _Answer, begun: float, ended: float, *, usual: bool) -> None:
         if not isinstance(answer, Unmeasured):
             self._answered, self._late = ended, None
-            if ended - begun < _QUICK * self._timeout:
+            if usual and ended - begun < _QUICK * self._timeout:
                 self.rows = min(MOST, self.rows + _MORE)
         elif answer.failure is MeasurementFailure.TIMEOUT:
             # One slow query is no slow server, when it answered others meanwhile.
             if self._answered < begun:
                 self._late, self._rests_until = answer, ended + self._timeout
             # Two that were asked together were too large together.
-            if self._shrunk < begun:
+            if usual and self._shrunk < begun:
                 self.rows, self._shrunk = max(LEAST, self.rows / 2), ended

@@ -10,7 +10,7 @@ import time
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from itertools import chain
 from typing import Final
@@ -20,7 +20,7 @@ import structlog
 from serin.api.spec import Metrics, PrometheusRef
 from serin.engine.observation import History, MeasurementFailure, ServiceCounts, Unmeasured
 from serin.metrics import queries
-from serin.metrics.answers import Row, classify
+from serin.metrics.answers import Row, classify, shown
 from serin.metrics.client import Client, QueryObserver
 from serin.metrics.company import Company, Party
 from serin.metrics.credentials import Access, access
@@ -54,6 +54,9 @@ _FIRST_ROWS: Final = 140
 
 _LARGE: Final = 50
 """Targets from which on an answer takes megabytes while it is read."""
+
+_FEW: Final = 2
+"""Queries of a look that need not wait for their turn, unless they are large."""
 
 _FORGET: Final = 0.9
 """Of the estimate, at each answer: one large histogram that is gone does not make small queries for ever."""
@@ -91,6 +94,15 @@ class _Shared:
         }
 
 
+@dataclass(slots=True)
+class _Look:
+    """The answers of one look."""
+
+    parts: list[_Shared] = field(default_factory=list)
+    of: dict[Target, _Shared] = field(default_factory=dict)
+    """Where each target was asked for last."""
+
+
 @dataclass(frozen=True, slots=True)
 class _Asking:
     """How the queries for a party are asked.
@@ -112,14 +124,18 @@ class _Asking:
     async def ask(self, text: str, at: float) -> list[Row] | Unmeasured:
         """The answer to a query, when it is its turn."""
         if self.party.suspect:
-            try:
-                async with self.company.turn(self.timeout):
-                    return await self._asked(text, at)
-            except TimeoutError as error:
-                return classify(error, self.party.targets[0].prometheus.address, self.timeout)
+            answer = await self.company.in_turn(partial(self._asked, text, at), self.timeout)
+            return self._not_asked() if answer is None else answer
         if self.pace is not None:
             return await self.pace.ask(partial(self._asked, text, at), usual=self.party.free)
         return await self._asked(text, at)
+
+    def _not_asked(self) -> Unmeasured:
+        address = shown(self.party.targets[0].prometheus.address)
+        text = (
+            f"Prometheus at {address} is late with others that were asked for first; this is asked for at the next look"
+        )
+        return Unmeasured(MeasurementFailure.TIMEOUT, text)
 
     async def _asked(self, text: str, at: float) -> list[Row] | Unmeasured:
         answer = await self.query(text, at)
@@ -147,7 +163,7 @@ class MetricsSource:
         kept: float = KEPT_SECONDS,
     ) -> None:
         self._client = Client(executor, timeout, on_query, read_secret, kept)
-        self._shared: OrderedDict[_Key, list[_Shared]] = OrderedDict()
+        self._shared: OrderedDict[_Key, _Look] = OrderedDict()
         self._rows = float(_FIRST_ROWS)
         self._sums = Latest[tuple[Access, Metrics], Sums](Sums)
         self._paces = Latest[Access, Pace](lambda: Pace(timeout))
@@ -205,7 +221,7 @@ class MetricsSource:
 
     def close(self) -> None:
         """Ends what is under way, connections and threads."""
-        for shared in chain.from_iterable(self._shared.values()):
+        for shared in chain.from_iterable(kept.parts for kept in self._shared.values()):
             shared.task.cancel()
         self._shared.clear()
         self._client.close()
@@ -213,43 +229,48 @@ class MetricsSource:
     def _shared_by(self, target: Target, everyone: Iterable[Target], ends_at: float, seconds: float) -> _Shared:
         key = _key(target, ends_at, seconds)
         there = self._join(key, target)
-        return there or next(each for each in self._start(key, chain((target,), everyone)) if target in each.targets)
+        return there or self._start(key, chain((target,), everyone)).of[target]
 
     def _join(self, key: _Key, target: Target) -> _Shared | None:
-        return next((each for each in self._shared.get(key, ()) if target in each.targets), None)
+        kept = self._shared.get(key)
+        shared = None if kept is None else kept.of.get(target)
+        return None if shared is None or target not in shared.targets else shared
 
     def _expire(self) -> None:
         """Drops what nobody will ask for any more."""
         old = time.monotonic() - _KEPT_SECONDS
         while self._shared:
-            first, entries = next(iter(self._shared.items()))
-            since = max(each.since for each in entries)
+            first, kept = next(iter(self._shared.items()))
+            since = max(each.since for each in kept.parts)
             if math.isinf(since) or (since >= old and len(self._shared) <= _KEPT):
                 break
             del self._shared[first]
 
-    def _start(self, key: _Key, candidates: Iterable[Target]) -> list[_Shared]:
+    def _start(self, key: _Key, candidates: Iterable[Target]) -> _Look:
         self._expire()
         allowed, metrics, ends_at, seconds = key
-        asked = {each for shared in self._shared.get(key, ()) for each in shared.targets}
-        fits = {each for each in candidates if (each.access, each.metrics) == (allowed, metrics)} - asked
-        made: list[_Shared] = []
-        parties, pace = self._parties(fits)
+        kept = self._shared.setdefault(key, _Look())
+        asked = {target for target, shared in kept.of.items() if target in shared.targets}
+        parties, pace = self._parties(
+            {each for each in candidates if (each.access, each.metrics) == (allowed, metrics)} - asked
+        )
         for party in parties:
             answers: _Counts = {}
             task = asyncio.create_task(self._ask_party(party, pace, answers, ends_at, seconds))
-            made.append(shared := _Shared(set(party.targets), answers, task))
+            shared = _Shared(set(party.targets), answers, task)
             task.add_done_callback(shared.answered)
-        self._shared.setdefault(key, []).extend(made)
-        return made
+            kept.parts.append(shared)
+            kept.of.update(dict.fromkeys(party.targets, shared))
+        return kept
 
     def _parties(self, targets: Iterable[Target]) -> tuple[list[Party], Pace | None]:
-        """Those who share a query, and when large queries are asked."""
+        """Those who share a query; and the pace at which they are asked, if that matters."""
         ordered = sorted(targets, key=lambda each: (each.namespace, each.service, sorted(each.canary_names)))
         allowed = ordered[0].access
-        pace = self._paces.of(allowed) if len(ordered) > _LARGE else None
-        size = max(1, int((MOST if pace is None else pace.rows) // self._rows))
-        return self._companies.of(allowed).parties(ordered, size, time.monotonic()), pace
+        pace, large = self._paces.of(allowed), len(ordered) > _LARGE
+        size = max(1, int((pace.rows if large else MOST) // self._rows))
+        parties = self._companies.of(allowed).parties(ordered, size, time.monotonic())
+        return parties, pace if large or len(parties) > _FEW else None
 
     async def _ask_party(
         self, party: Party, pace: Pace | None, answers: _Counts, ends_at: float, seconds: float
