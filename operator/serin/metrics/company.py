@@ -23,7 +23,7 @@ _AT_ONCE: Final = 2
 """Suspects are asked two at a time: half of what one server is asked at once, so others do not wait for them."""
 _PATIENCE: Final = 256
 """Looks, at the most, between two tries to share a query with more."""
-_RESTS: Final = 16
+_RESTS: Final = 8
 """Looks, at the most, between two queries for one that spoils them alone."""
 _LOOK: Final = 30.0
 """Seconds that count as a look, at the most: one that has others to make up for is as long as an hour."""
