@@ -249,11 +249,11 @@ class MetricsSource:
     def _start(self, key: _Key, candidates: Iterable[Target]) -> _Look:
         self._expire()
         allowed, metrics, ends_at, seconds = key
+        of = self._shared[key].of if key in self._shared else {}
+        asked = {target for target, shared in of.items() if target in shared.targets}
+        fits = {each for each in candidates if (each.access, each.metrics) == (allowed, metrics)} - asked
+        parties, pace = self._parties(fits)
         kept = self._shared.setdefault(key, _Look())
-        asked = {target for target, shared in kept.of.items() if target in shared.targets}
-        parties, pace = self._parties(
-            {each for each in candidates if (each.access, each.metrics) == (allowed, metrics)} - asked
-        )
         for party in parties:
             answers: _Counts = {}
             task = asyncio.create_task(self._ask_party(party, pace, answers, ends_at, seconds))
