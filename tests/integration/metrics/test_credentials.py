@@ -219,8 +219,8 @@ async def test_who_shares_an_answer(source: MetricsSource, gate: tuple[Proxy, Ga
     mine = target(bearer(gate[0].address))
     others = [target(mine.prometheus, "other"), replace(mine, prometheus=PrometheusRef(address=gate[0].address))]
     await source.look(mine, [mine, *others], 1_000_000, 30)
-    (shared,) = source._shared.values()
-    assert shared[0].targets == {mine}
+    (look,) = source._shared.values()
+    assert [shared.targets for shared in look.parts] == [{mine}]
 
 
 async def test_no_other_address_is_shown_anything(

@@ -188,4 +188,4 @@ async def test_what_passes_is_asked_again(source: MetricsSource, serve: Serve) -
 
 def _answered(source: MetricsSource) -> bool:
     """Whether somebody need not ask again."""
-    return any(shared.targets for entries in source._shared.values() for shared in entries)
+    return any(shared.targets for look in source._shared.values() for shared in look.parts)
