@@ -112,7 +112,7 @@ class Company:
             self._lane.release()
 
     def parties(self, targets: Iterable[Target], size: int, now: float) -> list[Party]:
-        """Those who share a query, never more than `size`, in the order of `targets`; `now` is in monotonic seconds."""
+        """The targets of each query, never more than `size`, suspects last; `now` is in monotonic seconds."""
         self._size, free = size, list[Target]()
         known: list[tuple[_Record, Target]] = []
         found: list[Party] = []

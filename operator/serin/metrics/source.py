@@ -278,10 +278,9 @@ class MetricsSource:
         if party.refusal is not None:
             answers.update(dict.fromkeys(party.targets, party.refusal))
             return
-        company = self._companies.of(party.targets[0].access)
-        asking = _Asking(
-            party, partial(self._client.query, party.targets[0].access), company, pace, self._client.timeout
-        )
+        allowed = party.targets[0].access
+        company = self._companies.of(allowed)
+        asking = _Asking(party, partial(self._client.query, allowed), company, pace, self._client.timeout)
         try:
             await self._ask(asking, party.targets, answers, ends_at, seconds)
         finally:

@@ -122,10 +122,9 @@ def test_what_was_slow_once_is_as_the_others_again(slow: int, looks: int) -> Non
 @given(count=st.sampled_from([1, 40, 200]), looks=st.integers(1, HOUR))
 def test_after_an_outage_all_are_measured_at_once(count: int, looks: int) -> None:
     """While nobody is answered it may be the server: one more query a look, and nobody is kept waiting afterwards."""
-    down, before = True, 5
-    server = Server(targets(count), 714, lambda _: 1e9 if down else 0.001)
     down = False
-    for _ in range(before):
+    server = Server(targets(count), 714, lambda _: 1e9 if down else 0.001)
+    for _ in range(5):
         server.look()
     down = True
     for look in range(looks):
